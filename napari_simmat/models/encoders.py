@@ -1,0 +1,155 @@
+"""RGB foundation encoders, each cut in two: `early` (stem and first stages) and `late` (last stage and neck).
+
+What `early` returns can be cached, so that the late part is trained alone in a fraction of the time. Both encoders
+take SAM-normalised RGB of any size divisible by 16 and return an embedding at one sixteenth of it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from segment_anything.modeling import ImageEncoderViT
+from segment_anything.modeling.common import LayerNorm2d
+from timm.models.tiny_vit import ConvNorm, TinyVit
+from torch import Tensor, nn
+
+STRIDE = 16
+EMBEDDING_CHANNELS = 256
+
+
+class ImageEncoder(nn.Module):
+    """An RGB foundation encoder in two halves.
+
+    Attributes
+    ----------
+    side : int
+        Longest side of the image in the encoder's frame, in pixels.
+    flexible : bool
+        Whether the encoder takes inputs smaller than `side` (windows of a scene).
+    """
+
+    side: int = 1024
+    flexible: bool = True
+
+    def early(self, rgb: Tensor) -> Tensor:
+        """Stem and first stages: SAM-normalised RGB (B, 3, H, W) to features (B, ..)."""
+        raise NotImplementedError
+
+    def late(self, features: Tensor) -> Tensor:
+        """Last stage and neck: features to an embedding (B, 256, H / 16, W / 16)."""
+        raise NotImplementedError
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """SAM-normalised RGB (B, 3, H, W) to an embedding (B, 256, H / 16, W / 16)."""
+        return self.late(self.early(rgb))
+
+
+class TinyViTEncoder(ImageEncoder):
+    """MobileSAM's encoder: Tiny ViT with 5.7 M parameters (timm) and SAM's neck.
+
+    Batch norms are folded into their convolutions, which is exact for a frozen encoder and half as slow again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = build_trunk()
+        fold_batch_norms(self.trunk)
+        self.neck = build_neck(320)
+
+    def early(self, rgb: Tensor) -> Tensor:
+        """Patch embedding and the first three stages; returns (B, 160, H / 16, W / 16)."""
+        x = self.trunk.patch_embed(rgb)
+        for stage in self.trunk.stages[:-1]:
+            x = stage(x)
+        return x
+
+    def late(self, features: Tensor) -> Tensor:
+        """The last stage (two transformer blocks of width 320) and SAM's neck."""
+        out: Tensor = self.neck(self.trunk.stages[-1](features))
+        return out
+
+
+class ViTEncoder(ImageEncoder):
+    """Meta's ViT encoder of SAM (B, L, H); `late` is the blocks after the last but one global attention, and the neck.
+
+    Its absolute position embedding binds it to one input size.
+    """
+
+    flexible = False
+
+    def __init__(self, vit: ImageEncoderViT) -> None:
+        super().__init__()
+        self.vit = vit
+        self.side = int(vit.img_size)
+        self.n_late = max(1, len(vit.blocks) // 4)
+
+    def early(self, rgb: Tensor) -> Tensor:
+        """Patch embedding and the first three quarters of the blocks; returns (B, H / 16, W / 16, D)."""
+        x = self.vit.patch_embed(rgb)
+        if self.vit.pos_embed is not None:
+            x = x + self.vit.pos_embed
+        for block in self.vit.blocks[: -self.n_late]:
+            x = block(x)
+        return x
+
+    def late(self, features: Tensor) -> Tensor:
+        """The last quarter of the blocks and SAM's neck."""
+        x = features
+        for block in self.vit.blocks[-self.n_late :]:
+            x = block(x)
+        out: Tensor = self.vit.neck(x.permute(0, 3, 1, 2))
+        return out
+
+
+def build_trunk() -> TinyVit:
+    """TinyViT-5M as MobileSAM uses it: the last merge keeps its resolution, so that the stride is 16."""
+    trunk = TinyVit(
+        embed_dims=(64, 128, 160, 320),
+        depths=(2, 2, 6, 2),
+        num_heads=(2, 4, 5, 10),
+        window_sizes=(7, 7, 14, 7),
+        num_classes=0,
+        global_pool="",
+        drop_path_rate=0.0,
+    )
+    trunk.stages[3].downsample.conv2.conv.stride = (1, 1)
+    trunk.head = nn.Identity()  # its norm belongs to image classification, SAM's neck takes the map before it
+    return trunk
+
+
+def build_neck(width: int) -> nn.Sequential:
+    """SAM's neck from `width` channels to 256."""
+    return nn.Sequential(
+        nn.Conv2d(width, EMBEDDING_CHANNELS, 1, bias=False),
+        LayerNorm2d(EMBEDDING_CHANNELS),
+        nn.Conv2d(EMBEDDING_CHANNELS, EMBEDDING_CHANNELS, 3, padding=1, bias=False),
+        LayerNorm2d(EMBEDDING_CHANNELS),
+    )
+
+
+def fold_batch_norms(module: nn.Module) -> None:
+    """Replace every convolution with batch norm below `module` by the one convolution that equals it."""
+    for name, child in module.named_children():
+        if isinstance(child, ConvNorm):
+            setattr(module, name, child.fuse())
+        else:
+            fold_batch_norms(child)
+
+
+def build_vit(*, depth: int, width: int, heads: int, global_blocks: tuple[int, ...], side: int = 1024) -> ImageEncoderViT:
+    """Meta's image encoder at any size, as `segment_anything.build_sam` builds its three."""
+    return ImageEncoderViT(
+        depth=depth,
+        embed_dim=width,
+        img_size=side,
+        mlp_ratio=4,
+        norm_layer=partial(torch.nn.LayerNorm, eps=1e-6),
+        num_heads=heads,
+        patch_size=STRIDE,
+        qkv_bias=True,
+        use_rel_pos=True,
+        global_attn_indexes=global_blocks,
+        window_size=14,
+        out_chans=EMBEDDING_CHANNELS,
+    )
