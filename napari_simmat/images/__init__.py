@@ -1,0 +1,27 @@
+"""What the sensor saw: readers, channels, modality profiles, sample data. No torch, no Qt."""
+
+from napari_simmat.images.dataset import DatasetItem, open_dataset
+from napari_simmat.images.display import screen_rgb
+from napari_simmat.images.image import Channel, MultiChannelImage
+from napari_simmat.images.modalities import MODALITIES
+from napari_simmat.images.modality import ModalityProfile, Normalisation
+from napari_simmat.images.profiles import profile_for
+from napari_simmat.images.readers import as_image, open_image, open_labels
+from napari_simmat.images.samples import SAMPLES, sample_path
+
+__all__ = [
+    "MODALITIES",
+    "SAMPLES",
+    "Channel",
+    "DatasetItem",
+    "ModalityProfile",
+    "MultiChannelImage",
+    "Normalisation",
+    "as_image",
+    "open_dataset",
+    "open_image",
+    "open_labels",
+    "profile_for",
+    "sample_path",
+    "screen_rgb",
+]

@@ -1,0 +1,70 @@
+"""What a file really holds, from its first bytes; a file name is only a hint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from napari_simmat.errors import ImageError
+
+__all__ = ["SUFFIXES", "kind_of"]
+
+SUFFIXES = (".tif", ".tiff", ".ome.tif", ".ome.tiff", ".npy", ".npz", ".png", ".jpg", ".jpeg")
+"""Suffixes of the files that can be opened."""
+
+_MAGIC = {
+    "tiff": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    "png": (b"\x89PNG\r\n\x1a\n",),
+    "jpeg": (b"\xff\xd8\xff",),
+    "npy": (b"\x93NUMPY",),
+    "npz": (b"PK\x03\x04", b"PK\x05\x06"),
+}
+
+
+def kind_of(path: Path) -> str:
+    """The format of a file: "tiff", "png", "jpeg", "npy" or "npz".
+
+    Raises
+    ------
+    ImageError
+        If there is no such file, it cannot be read, or it holds something else.
+    """
+    if path.is_dir():
+        raise ImageError(
+            f"{path.name or path} is a folder, expected an image file; give one of the files in it."
+        )
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+    except FileNotFoundError:
+        raise ImageError(f"There is no file {path}; check its name and folder.") from None
+    except PermissionError:
+        raise ImageError(f"{path.name} may not be read by you; change its permissions or copy it.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"{path.name} cannot be read ({reason}); check the disk and the name.") from None
+    for kind, magics in _MAGIC.items():
+        if start.startswith(magics):
+            return kind
+    raise ImageError(
+        f"{path.name} {_what_it_is(start)}, expected an image ({', '.join(SUFFIXES)}); {_advice(path)}."
+    )
+
+
+def _what_it_is(start: bytes) -> str:
+    if not start:
+        return "is empty"
+    if not start.strip(b"\0"):
+        return "begins with nothing but zeros, as after a broken copy"
+    head = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if head.startswith((b"<!doctype html", b"<html")):
+        return "holds an HTML page, as a failed download leaves it"
+    if head.startswith(b"version https://git-lfs"):
+        return "holds a Git LFS pointer instead of the data"
+    text = all(byte >= 32 or byte in b"\t\r\n\f" for byte in start)
+    return "holds text" if text else "holds data of another format"
+
+
+def _advice(path: Path) -> str:
+    if path.name.lower().endswith(SUFFIXES):
+        return "get the file again or save it anew"
+    return f"files ending in {path.suffix!r} must be converted first" if path.suffix else "convert it first"

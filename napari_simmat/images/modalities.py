@@ -1,0 +1,21 @@
+"""The modalities that have a built-in profile, by name."""
+
+from __future__ import annotations
+
+from napari_simmat.errors import ImageError
+
+__all__ = ["MODALITIES", "require_modality"]
+
+MODALITIES: dict[str, str] = {
+    "generic": "Any channels, each scaled by its own robust percentiles.",
+    "rgb": "A colour picture; 8-bit values are taken exactly as the base model expects them.",
+    "rgb+x": "A colour picture with further registered channels, such as depth, disparity or near infrared.",
+    "nir": "Near infrared, alone or with visible bands, such as red and near infrared of vegetation.",
+}
+"""Name and one-line description of each modality. A new one also needs its rules in `modality.profile_for`."""
+
+
+def require_modality(modality: str) -> None:
+    """Raise `ImageError` unless `modality` is a key of `MODALITIES`."""
+    if modality not in MODALITIES:
+        raise ImageError(f"There is no modality {modality!r}; choose one of {', '.join(MODALITIES)}.")

@@ -1,0 +1,83 @@
+"""What a channel measures, from its name or from the modality that it is part of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from napari_simmat.errors import ImageError
+
+__all__ = ["COLOURS", "modality_of", "named_roles", "roles_for"]
+
+COLOURS = ("red", "green", "blue")
+
+ROLE_OF_NAME = {
+    **{colour: colour for colour in COLOURS},
+    "nir": "nir",
+    "near infrared": "nir",
+    "near-infrared": "nir",
+    "red edge": "red edge",
+    "rededge": "red edge",
+    "swir": "swir",
+    "thermal": "thermal",
+    "lwir": "thermal",
+    "depth": "depth",
+    "disparity": "disparity",
+}
+
+
+def named_roles(names: Sequence[str]) -> tuple[str, ...]:
+    """The role that each name states, "" where it states none.
+
+    The single letters R, G and B count only where all three are there: a lone B may be anything.
+
+    >>> named_roles(["Red", "NIR", "CD45"])
+    ('red', 'nir', '')
+    """
+    plain = [name.strip().casefold() for name in names]
+    letters = {"r": "red", "g": "green", "b": "blue"} if {"r", "g", "b"} <= set(plain) else {}
+    return tuple(letters.get(name, ROLE_OF_NAME.get(name, "")) for name in plain)
+
+
+def modality_of(roles: Sequence[str]) -> str:
+    """The modality that the roles of all channels make up, "generic" where they say nothing."""
+    if set(COLOURS) <= set(roles):
+        return "rgb" if len(roles) == 3 else "rgb+x"
+    return "nir" if "nir" in roles else "generic"
+
+
+def roles_for(roles: Sequence[str], modality: str, name: str) -> tuple[str, ...]:
+    """The role of each channel if the image is taken as `modality`.
+
+    Where the image itself does not say, the usual order is meant: red, green, blue, then others for "rgb" and
+    "rgb+x"; for "nir" near infrared alone, red and near infrared, or red, green, blue and near infrared; of any other
+    number of channels without roles, the last is near infrared.
+
+    Parameters
+    ----------
+    roles : sequence of str
+        As known so far, one per channel.
+    modality : str
+        A key of `MODALITIES`.
+    name : str
+        What to call the image in the error.
+
+    Raises
+    ------
+    ImageError
+        If the modality needs another number of channels.
+    """
+    roles, count = tuple(roles), len(roles)
+    if modality in ("rgb", "rgb+x"):
+        if (modality == "rgb" and count != 3) or count < 3 + (modality == "rgb+x"):
+            raise ImageError(
+                f"{name} has {count} channel{'s' if count != 1 else ''}, but modality {modality!r} means "
+                f"{'exactly three' if modality == 'rgb' else 'at least four'}; choose another modality."
+            )
+        if not set(COLOURS) <= set(roles):
+            return COLOURS + tuple("" if role in COLOURS else role for role in roles[3:])
+    elif modality == "nir" and "nir" not in roles:
+        if not any(roles) and count in (2, 4):
+            return ("red", "nir") if count == 2 else (*COLOURS, "nir")
+        last = max((i for i, role in enumerate(roles) if not role), default=count - 1)
+        return (*roles[:last], "nir", *roles[last + 1 :])
+    return roles

@@ -1,0 +1,199 @@
+"""TIFF in its dialects: OME, ImageJ, tifffile's own and plain."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from napari_simmat.errors import ImageError
+from napari_simmat.images import ome
+from napari_simmat.images.image import Channel
+from napari_simmat.images.raw import Raw, require_size
+from napari_simmat.images.roles import COLOURS
+
+__all__ = ["read_tiff"]
+
+
+def read_tiff(path: Path, *, indices: bool = False) -> Raw:
+    """Read the first image series of a TIFF file at full resolution.
+
+    Parameters
+    ----------
+    path : Path
+        A file that begins as TIFF does.
+    indices : bool
+        Whether the numbers of a palette image are wanted instead of its colours, as for labels.
+
+    Returns
+    -------
+    Raw
+        Axes as the file declares them.
+
+    Raises
+    ------
+    ImageError
+        If the file is damaged, truncated or too large.
+    """
+    try:
+        with _quiet(), tifffile.TiffFile(path) as file:
+            _refuse_entities(file, path)
+            return _read(file, path, indices)
+    except ImageError:
+        raise
+    except MemoryError:
+        raise ImageError(f"{path.name} does not fit into memory; crop it or save one slice of it.") from None
+    except Exception as error:  # parsers and codecs raise anything at all on damaged files
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise ImageError(
+            f"{path.name} is a damaged or unusual TIFF ({reason}), expected a complete one; get the file again or "
+            "save it anew."
+        ) from error
+
+
+def _read(file: tifffile.TiffFile, path: Path, indices: bool) -> Raw:
+    if not len(file.pages):
+        raise ImageError(f"{path.name} is a TIFF without an image; get the file again or save it anew.")
+    series = file.series[0]
+    page = series.keyframe
+    axes, shape = series.axes, series.shape
+    if "Y" not in axes or "X" not in axes:
+        # Squeezing took a row or column of length 1 for an empty axis.
+        axes, shape = series.get_axes(False), series.get_shape(False)
+    require_size(path, shape, np.dtype(series.dtype).itemsize)
+    _require_complete(file, series, path)
+    raw = Raw(series.asarray().reshape(shape), axes)
+    if len(file.series) > 1:
+        names = f"the first of {len(file.series)} images"
+        raw = replace(raw, assumptions=(f"The file holds several images; {names} was opened.",))
+    if page.photometric == tifffile.PHOTOMETRIC.PALETTE and not indices:
+        raw = _with_palette_colours(raw, page)
+    elif page.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR) and "S" in axes:
+        raw = _as_colour_picture(raw, page)
+    return _with_description(raw, file)
+
+
+def _require_complete(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, path: Path) -> None:
+    """Refuse a file that ends before its pixels do: codecs would fill the rest with zeros."""
+    size = file.filehandle.size
+    if series.dataoffset is not None:
+        end = series.dataoffset + series.nbytes
+    else:
+        pages = [page for page in series.pages if page is not None]
+        if len(pages) < len(series.pages):
+            raise _truncated(
+                path, f"{len(series.pages) - len(pages)} of {len(series.pages)} pages are missing"
+            )
+        end = max(
+            offset + count
+            for page in pages
+            for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
+        )
+    if end > size:
+        raise _truncated(path, f"it ends after {size} of at least {end} bytes")
+
+
+def _truncated(path: Path, what: str) -> ImageError:
+    return ImageError(f"{path.name} is truncated ({what}), expected a complete TIFF; get the file again.")
+
+
+def _as_colour_picture(raw: Raw, page: tifffile.TiffPage) -> Raw:
+    """Samples of a colour picture: red, green, blue, and what the file says about any others."""
+    s = raw.axes.index("S")
+    alpha = [3 + i for i, kind in enumerate(page.extrasamples) if kind in (1, 2)]  # associated, unassociated
+    kept = [i for i in range(raw.array.shape[s]) if i not in alpha]
+    if len(kept) < 3:
+        return raw
+    channels = tuple(Channel(colour, role=colour) for colour in COLOURS)
+    channels += tuple(Channel(f"sample {i}") for i in kept[3:])
+    if not alpha:
+        return replace(raw, channels=channels)
+    said = (
+        f"The file marks sample {alpha[0]} as opacity, so it was left out; give channel axis {s} to keep it."
+    )
+    return replace(raw, channels=channels, opacity=(s, tuple(alpha)), assumptions=(*raw.assumptions, said))
+
+
+def _with_palette_colours(raw: Raw, page: tifffile.TiffPage) -> Raw:
+    colours = np.asarray(page.colormap)  # (3, n) of 16 bits
+    dtype: Any = np.uint16
+    if not np.any(colours % 257):  # every entry is an 8-bit colour, widened
+        colours, dtype = colours // 257, np.uint8
+    elif not np.any(colours % 256):
+        colours, dtype = colours // 256, np.uint8
+    array: NDArray[Any] = np.moveaxis(colours[:, raw.array], 0, -1).astype(dtype)
+    return replace(
+        raw,
+        array=array,
+        axes=raw.axes + "S",
+        channels=tuple(Channel(colour, role=colour) for colour in COLOURS),
+        assumptions=(*raw.assumptions, "The numbers of the palette image were replaced by their colours."),
+    )
+
+
+def _with_description(raw: Raw, file: tifffile.TiffFile) -> Raw:
+    """Add names, wavelengths and pixel size where the file gives them."""
+    if file.is_ome and file.ome_metadata:
+        return ome.described(raw, file.ome_metadata)
+    if file.is_imagej and file.imagej_metadata:
+        return _described_by_imagej(raw, file.imagej_metadata, file)
+    shaped = file.shaped_metadata
+    return _named(raw, shaped[0].get("channel_names")) if shaped else raw
+
+
+def _described_by_imagej(raw: Raw, metadata: dict[str, Any], file: tifffile.TiffFile) -> Raw:
+    unit = str(metadata.get("unit", ""))
+    page = file.pages.first
+    resolution = [
+        page.tags[tag].value if tag in page.tags else (0, 0) for tag in ("YResolution", "XResolution")
+    ]
+    if (
+        unit
+        and unit not in ("pixel", "inch")
+        and all(numerator and denominator for numerator, denominator in resolution)
+    ):
+        y, x = (denominator / numerator for numerator, denominator in resolution)
+        raw = replace(
+            raw, pixel_size=(y, x), pixel_unit={"um": "µm", "\\u00B5m": "µm", "micron": "µm"}.get(unit, unit)
+        )
+    return _named(raw, metadata.get("Labels"))
+
+
+def _named(raw: Raw, names: Any) -> Raw:
+    """Take over channel names if there is one for each channel."""
+    if (
+        not isinstance(names, list)
+        or "C" not in raw.axes
+        or len(names) != raw.array.shape[raw.axes.index("C")]
+    ):
+        return raw
+    return raw if raw.channels else replace(raw, channels=tuple(Channel(str(name)) for name in names))
+
+
+def _refuse_entities(file: tifffile.TiffFile, path: Path) -> None:
+    """OME-XML needs no document type; one that brings entities is made to exhaust memory."""
+    if len(file.pages) and "<!ENTITY" in file.pages.first.description:
+        raise ImageError(
+            f"{path.name} carries XML with entity definitions, which no OME-TIFF needs; it is not opened."
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep tifffile's log of every oddity off the terminal: what matters becomes an `ImageError`."""
+    logger, handler = logging.getLogger("tifffile"), logging.NullHandler()
+    propagate = logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.propagate = propagate
+        logger.removeHandler(handler)
