@@ -7,21 +7,21 @@ import os
 import tempfile
 from pathlib import Path
 
-from napari_simmat.errors import ExportError
+from napari_simmat.errors import ExportError, SimmatError
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, *, error: type[SimmatError] = ExportError) -> None:
     """Write `content` beside `path` and move it there when it is complete.
 
     Raises
     ------
-    ExportError
-        If it cannot be written; what was at `path` before is still there then.
+    SimmatError
+        Of the class `error`, if it cannot be written; what was at `path` before is still there then.
     """
     if path.is_dir():
-        raise ExportError(f"{path} is a folder; name a file in it.")
+        raise error(f"{path} is a folder; name a file in it.")
     if not path.parent.is_dir():
-        raise ExportError(f"There is no folder {path.parent}; create it first or choose another one.")
+        raise error(f"There is no folder {path.parent}; create it first or choose another one.")
     temporary = ""
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
@@ -31,11 +31,11 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.chmod(temporary, _usual_mode(path))
         os.replace(temporary, path)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise ExportError(
+    except OSError as cause:
+        reason = cause.strerror or type(cause).__name__
+        raise error(
             f"Could not write {path} ({reason}); nothing was changed there, choose another place."
-        ) from error
+        ) from cause
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
