@@ -63,8 +63,8 @@ def _stacked(arrays: dict[str, NDArray[Any]], path: Path) -> Raw:
     if len({array.shape for array in arrays.values()}) > 1 or next(iter(arrays.values())).ndim != 2:
         found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
         raise ImageError(
-            f"{path.name} holds several arrays ({found}), expected one, or two-dimensional ones of equal shape as "
-            "channels; save the image alone."
+            f"{path.name} holds several arrays ({found}), expected one, or two-dimensional ones of equal "
+            "shape as channels; save the image alone."
         )
     require_size(path, (len(arrays), *next(iter(arrays.values())).shape), 8)
     return Raw(np.stack(list(arrays.values())), "CYX", tuple(Channel(name) for name in arrays))
@@ -89,8 +89,8 @@ def _array(file: IO[bytes], path: Path, name: str, size: int) -> NDArray[Any]:
     needed = count * dtype.itemsize
     if size - file.tell() < needed:
         raise ImageError(
-            f"{name} is truncated ({size - file.tell()} of {needed} bytes are there), expected all of shape {shape}; "
-            "get the file again."
+            f"{name} is truncated ({size - file.tell()} of {needed} bytes are there), expected all of shape "
+            f"{shape}; get the file again."
         )
     data = file.read(needed)
     if len(data) < needed:

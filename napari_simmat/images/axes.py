@@ -1,8 +1,9 @@
 """Which axis holds the channels: found from what the file says, never guessed.
 
-An array without axis names is unambiguous in three cases only: it has two axes (one channel); it has three of which
-exactly one, the first or the last, has length 1 (one channel); or it is (Y, X, 3) of 8-bit integers, which every
-picture library writes for red, green, blue and no sensor writes for anything else. All others could as well be stacks.
+An array without axis names is unambiguous in three cases only: it has two axes (one channel); it has three of
+which exactly one, the first or the last, has length 1 (one channel); or it is (Y, X, 3) of 8-bit integers,
+which every picture library writes for red, green, blue and no sensor writes for anything else. All others
+could as well be stacks.
 """
 
 from __future__ import annotations
@@ -61,8 +62,8 @@ def channels_first(raw: Raw, name: str, channel_axis: int | None = None) -> tupl
 def _as_told(array: NDArray[Any], axes: str, name: str, channel_axis: int) -> NDArray[Any]:
     if not -array.ndim <= channel_axis < array.ndim:
         raise ImageError(
-            f"{name} has no axis {channel_axis}: its shape is {array.shape}, so the channel axis lies between 0 and "
-            f"{array.ndim - 1}."
+            f"{name} has no axis {channel_axis}: its shape is {array.shape}, so the channel axis lies "
+            f"between 0 and {array.ndim - 1}."
         )
     if array.ndim == 2:
         raise ImageError(
@@ -77,7 +78,8 @@ def _as_told(array: NDArray[Any], axes: str, name: str, channel_axis: int) -> ND
         if not short:
             raise ImageError(
                 f"{name} has shape {array.shape}, which beside the channel axis {channel_axis} leaves "
-                f"{first.ndim - 1} axes, expected rows and columns; save one slice of the stack as a file of its own."
+                f"{first.ndim - 1} axes, expected rows and columns; save one slice of the stack as a file of "
+                "its own."
             )
         first = first[(slice(None),) * short[0] + (0,)]
         rest = _without(rest, short[0] - 1) if rest else ""
@@ -97,8 +99,8 @@ def _by_letters(array: NDArray[Any], axes: str, name: str) -> NDArray[Any]:
         if axes[i] in STACKS:
             hint = f", or say that axis {i} holds the channels if it does" if alone else ""
             raise ImageError(
-                f"{name} is a stack of {shape[i]} images along its {STACKS[axes[i]]} axis ({said}), expected one "
-                f"image; save one slice as a file of its own{hint}."
+                f"{name} is a stack of {shape[i]} images along its {STACKS[axes[i]]} axis ({said}), expected "
+                f"one image; save one slice as a file of its own{hint}."
             )
     if alone:
         raise _ambiguous(name, shape, axes, others)
@@ -121,8 +123,8 @@ def _by_shape(array: NDArray[Any], name: str) -> tuple[NDArray[Any], str]:
         axes.remove(next(i for i in axes if shape[i] == 1))
     if len(axes) > 3:
         raise ImageError(
-            f"{name} has {len(shape)} axes (shape {shape}), expected an image with rows, columns and at most one axis "
-            "of channels; save one slice of the stack as an array of its own."
+            f"{name} has {len(shape)} axes (shape {shape}), expected an image with rows, columns and at most "
+            "one axis of channels; save one slice of the stack as an array of its own."
         )
     if len(axes) == 2:
         return array[None], ""
@@ -142,8 +144,8 @@ def _by_shape(array: NDArray[Any], name: str) -> tuple[NDArray[Any], str]:
 def _ambiguous(name: str, shape: tuple[int, ...], axes: str, candidates: list[int]) -> AmbiguousAxesError:
     said = f"axes {axes}, shape {shape}" if axes else f"shape {shape}, without axis names"
     return AmbiguousAxesError(
-        f"{name} does not say which of its axes holds the channels ({said}); give the channel axis, for example "
-        f"{candidates[0]}, which has length {shape[candidates[0]]}.",
+        f"{name} does not say which of its axes holds the channels ({said}); give the channel axis, for "
+        f"example {candidates[0]}, which has length {shape[candidates[0]]}.",
         shape=shape,
         axes=axes,
         candidates=candidates,

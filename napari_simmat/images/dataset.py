@@ -108,8 +108,8 @@ def open_dataset(
         if alone:
             listed = ", ".join(alone[:3]) + (", ..." if len(alone) > 3 else "")
             warnings.warn(
-                f"{len(alone)} of the files in {folder.name}/{name} have no partner in {other}/ and are left out: "
-                f"{listed}",
+                f"{len(alone)} of the files in {folder.name}/{name} have no partner in {other}/ and are left "
+                f"out: {listed}",
                 stacklevel=2,
             )
     return [
@@ -129,8 +129,8 @@ def _by_stem(folder: Path) -> dict[str, Path]:
         stem = stem_of(path)
         if stem in files:
             raise ImageError(
-                f"{folder.name}/ holds both {files[stem].name} and {path.name}, expected one file for each stem; "
-                "move one of them away."
+                f"{folder.name}/ holds both {files[stem].name} and {path.name}, expected one file for each "
+                "stem; move one of them away."
             )
         files[stem] = path
     return files

@@ -36,8 +36,8 @@ def screen_rgb(
     image : MultiChannelImage
         Any channels, also constant or with missing values.
     channels : sequence of int or "principal components", optional
-        One channel for a grey picture, three for a colour composite, or the directions in which the channels vary
-        most, together. The first one to three channels where not given.
+        One channel for a grey picture, three for a colour composite, or the directions in which the channels
+        vary most, together. The first one to three channels where not given.
     percentiles : tuple of float
         What becomes black and what becomes white.
 
@@ -67,8 +67,8 @@ def _chosen(image: MultiChannelImage, channels: Sequence[int] | str | None) -> l
         return [0, 1, 2] if count >= 3 else [0]
     if isinstance(channels, str) or len(channels) not in (1, 3) or not all(0 <= i < count for i in channels):
         raise ImageError(
-            f"Cannot show channels {channels!r} of {image.name!r}: give one or three numbers from 0 to {count - 1}, "
-            f"or {PRINCIPAL_COMPONENTS!r}."
+            f"Cannot show channels {channels!r} of {image.name!r}: give one or three numbers from 0 to "
+            f"{count - 1}, or {PRINCIPAL_COMPONENTS!r}."
         )
     return [int(i) for i in channels]
 

@@ -31,8 +31,8 @@ class Channel:
     wavelength_nm : float, optional
         Centre wavelength in nanometres.
     role : str
-        What the channel measures where that is known ("red", "green", "blue", "nir", "depth", "disparity", ...),
-        else empty. Roles, not names, decide what stands for colour.
+        What the channel measures where that is known ("red", "green", "blue", "nir", "depth", "disparity",
+        ...), else empty. Roles, not names, decide what stands for colour.
     """
 
     name: str
@@ -48,8 +48,8 @@ class MultiChannelImage:
     Parameters
     ----------
     data : ndarray, shape (C, Y, X)
-        Pixels of any boolean, integer or floating type. Kept as it is but for the byte order, which becomes the
-        machine's, and seen through a read-only view.
+        Pixels of any boolean, integer or floating type. Kept as it is but for the byte order, which becomes
+        the machine's, and seen through a read-only view.
     channels : sequence of Channel
         One for each channel; empty for the default names "channel 0", "channel 1", ...
     modality : str
@@ -68,8 +68,8 @@ class MultiChannelImage:
     Raises
     ------
     ImageError
-        If the array is not (C, Y, X) with at least one pixel and one channel, holds complex numbers or objects, or
-        has another number of channels than `channels`.
+        If the array is not (C, Y, X) with at least one pixel and one channel, holds complex numbers or
+        objects, or has another number of channels than `channels`.
     """
 
     data: NDArray[Any]

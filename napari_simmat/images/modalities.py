@@ -12,7 +12,7 @@ MODALITIES: dict[str, str] = {
     "rgb+x": "A colour picture with further registered channels, such as depth, disparity or near infrared.",
     "nir": "Near infrared, alone or with visible bands, such as red and near infrared of vegetation.",
 }
-"""Name and one-line description of each modality. A new one also needs its rules in `modality.profile_for`."""
+"""Name and one-line description of each modality. A new one needs its rules in `profiles` too."""
 
 
 def require_modality(modality: str) -> None:

@@ -31,8 +31,9 @@ class Normalisation(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: Literal["percentile", "range"] = Field(
-        description="'percentile': the limits are percentiles of the image at hand, which makes images of different "
-        "exposure alike; 'range': the limits are values, which keeps absolute differences between images."
+        description="'percentile': the limits are percentiles of the image at hand, which makes images of "
+        "different exposure alike; 'range': the limits are values, which keeps absolute differences between "
+        "images."
     )
     low: float = Field(description="What becomes 0: a percentile in % or a value in the unit of the channel.")
     high: float = Field(
@@ -51,8 +52,8 @@ class Normalisation(BaseModel):
 class ModalityProfile(BaseModel):
     """How an image of one kind becomes what the model sees.
 
-    A profile travels inside an adapter, so that a later image is treated as the images were on which it was trained.
-    It reads and writes JSON with `model_validate_json` and `model_dump_json`.
+    A profile travels inside an adapter, so that a later image is treated as the images were on which it was
+    trained. It reads and writes JSON with `model_validate_json` and `model_dump_json`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -69,7 +70,8 @@ class ModalityProfile(BaseModel):
     )
     pseudo_rgb: tuple[int, int, int] | None = Field(
         default=None,
-        description="Channels that stand for red, green and blue in the untrained model; none: principal components.",
+        description="Channels that stand for red, green and blue in the untrained model; "
+        "none: principal components.",
     )
     display: tuple[int, ...] = Field(description="One or three channels that are shown on screen at first.")
 
@@ -114,19 +116,20 @@ class ModalityProfile(BaseModel):
     ) -> NDArray[np.float32]:
         """What the model sees of an image.
 
-        Each channel: missing values (NaN, infinite) become the channel's median; values become u in [0, 1] by its
-        `Normalisation`; the channel is resized; and z = (u - m) / s. A red, green or blue channel of fixed range
-        takes SAM's own m and s, so that an 8-bit colour picture becomes exactly SAM's input; any other channel of
-        fixed range 0.449 and 0.226; a percentile channel the mean and standard deviation of its own u. All limits
-        and moments come from the whole image at its own size, so they do not depend on `shape`. Clipping goes
-        before resizing, so that a hot pixel does not bleed into its surroundings.
+        Each channel: missing values (NaN, infinite) become the channel's median; values become u in [0, 1] by
+        its `Normalisation`; the channel is resized; and z = (u - m) / s. A red, green or blue channel of
+        fixed range takes SAM's own m and s, so that an 8-bit colour picture becomes exactly SAM's input; any
+        other channel of fixed range 0.449 and 0.226; a percentile channel the mean and standard deviation of
+        its own u. All limits and moments come from the whole image at its own size, so they do not depend on
+        `shape`. Clipping goes before resizing, so that a hot pixel does not bleed into its surroundings.
 
         Parameters
         ----------
         image : MultiChannelImage
             Must pass `check`.
         shape : tuple of int, optional
-            Rows and columns of the result, by antialiased bilinear interpolation; the image's own where not given.
+            Rows and columns of the result, by antialiased bilinear interpolation; the image's own where not
+            given.
 
         Returns
         -------

@@ -12,10 +12,12 @@ from napari_simmat.images.roles import COLOURS, roles_for
 __all__ = ["profile_for"]
 
 BYTES = Normalisation(method="range", low=0, high=255)
-# A colour picture of more bits has no known white; a thousandth on either side cuts glints and dead pixels only.
+# A colour picture of more bits has no known white; a thousandth on either side cuts glints and dead pixels
+# only.
 COLOUR_PERCENTILES = Normalisation(method="percentile", low=0.1, high=99.9)
-# Other sensors have heavier tails (hot pixels, specular glints, dust): half a percent on either side. A channel with
-# less than that of signal keeps its whole range where the percentiles coincide, and saturates where they do not.
+# Other sensors have heavier tails (hot pixels, specular glints, dust): half a percent on either side. A
+# channel with less than that of signal keeps its whole range where the percentiles coincide, and saturates
+# where they do not.
 PERCENTILES = Normalisation(method="percentile", low=0.5, high=99.5)
 
 TRUE_COLOUR_NM = (650.0, 550.0, 450.0)

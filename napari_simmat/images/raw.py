@@ -27,13 +27,13 @@ class Raw:
     array : ndarray
         As stored.
     axes : str
-        One letter for each axis, in the manner of tifffile: Y and X rows and columns, C channels, S samples of a
-        pixel, Z and T stacks, I, Q and others unknown. Empty where the file does not say.
+        One letter for each axis, in the manner of tifffile: Y and X rows and columns, C channels, S samples
+        of a pixel, Z and T stacks, I, Q and others unknown. Empty where the file does not say.
     channels : tuple of Channel
         In the order of the channel axis, empty where nothing is known.
     opacity : tuple, optional
-        An axis and the indices on it that hold opacity. `channels` do not count them; the assumption about them is
-        the last one.
+        An axis and the indices on it that hold opacity. `channels` do not count them; the assumption about
+        them is the last one.
     pixel_size, pixel_unit
         As in `MultiChannelImage`.
     assumptions : tuple of str
@@ -65,6 +65,6 @@ def require_size(path: Path, shape: tuple[int, ...], itemsize: int) -> None:
         size *= length
     if size > MAX_BYTES:
         raise ImageError(
-            f"{path.name} declares an image of shape {shape}, which is {size / 2**30:.1f} GiB in memory, more than "
-            f"the {MAX_BYTES >> 30} GiB that can be opened; crop it or save it in tiles."
+            f"{path.name} declares an image of shape {shape}, which is {size / 2**30:.1f} GiB in memory, "
+            f"more than the {MAX_BYTES >> 30} GiB that can be opened; crop it or save it in tiles."
         )

@@ -36,8 +36,8 @@ def open_image(
     modality : str, optional
         One of `MODALITIES`; found from the channels where not given.
     channel_axis : int, optional
-        The axis of the stored array that holds the channels; from the file's metadata where not given. It also keeps
-        an opacity channel, which is left out otherwise.
+        The axis of the stored array that holds the channels; from the file's metadata where not given. It
+        also keeps an opacity channel, which is left out otherwise.
 
     Returns
     -------
@@ -124,8 +124,8 @@ def open_labels(path: str | os.PathLike[str]) -> NDArray[np.int32]:
         array = array.squeeze(array.shape.index(1))
     if array.ndim != 2 or not array.size:
         raise ImageError(
-            f"{path.name} has shape {array.shape}, expected a label image with rows and columns, one number per "
-            "object; save the labels alone, not their colours."
+            f"{path.name} has shape {array.shape}, expected a label image with rows and columns, one number "
+            "per object; save the labels alone, not their colours."
         )
     low, high = array.min(), array.max()
     if array.dtype.kind == "f" and not (
@@ -136,7 +136,8 @@ def open_labels(path: str | os.PathLike[str]) -> NDArray[np.int32]:
         )
     if low < 0 or high > np.iinfo(np.int32).max:
         raise ImageError(
-            f"{path.name} holds labels from {low} to {high}, expected 0 to {np.iinfo(np.int32).max}; renumber them."
+            f"{path.name} holds labels from {low} to {high}, expected 0 to {np.iinfo(np.int32).max}; "
+            "renumber them."
         )
     return array.astype(np.int32)
 

@@ -49,8 +49,8 @@ def roles_for(roles: Sequence[str], modality: str, name: str) -> tuple[str, ...]
     """The role of each channel if the image is taken as `modality`.
 
     Where the image itself does not say, the usual order is meant: red, green, blue, then others for "rgb" and
-    "rgb+x"; for "nir" near infrared alone, red and near infrared, or red, green, blue and near infrared; of any other
-    number of channels without roles, the last is near infrared.
+    "rgb+x"; for "nir" near infrared alone, red and near infrared, or red, green, blue and near infrared; of
+    any other number of channels without roles, the last is near infrared.
 
     Parameters
     ----------

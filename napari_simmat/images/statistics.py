@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 __all__ = ["filled", "percentile_limits", "sample", "unit_scale"]
 
 SAMPLE_PIXELS = 1 << 18
-"""Pixels from which percentiles are taken: the 0.5th percentile is then known to about 0.014 percentage points."""
+"""Pixels from which percentiles are taken: the 0.5th percentile is then known to about 0.014 points."""
 
 Pixels = NDArray[Any]
 

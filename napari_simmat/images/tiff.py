@@ -53,8 +53,8 @@ def read_tiff(path: Path, *, indices: bool = False) -> Raw:
     except Exception as error:  # parsers and codecs raise anything at all on damaged files
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise ImageError(
-            f"{path.name} is a damaged or unusual TIFF ({reason}), expected a complete one; get the file again or "
-            "save it anew."
+            f"{path.name} is a damaged or unusual TIFF ({reason}), expected a complete one; get the file "
+            "again or save it anew."
         ) from error
 
 
