@@ -13,6 +13,6 @@ status=0
 
 # A screen of its own and software rendering, so that no setting of this machine's desktop matters.
 unset WAYLAND_DISPLAY WAYLAND_SOCKET
-export QT_QPA_PLATFORM=xcb LIBGL_ALWAYS_SOFTWARE=1 NAPARI_ASYNC=0 PYTHONUNBUFFERED=1
+export QT_QPA_PLATFORM=xcb LIBGL_ALWAYS_SOFTWARE=1 PYTHONUNBUFFERED=1
 xvfb-run --auto-servernum --server-args="-screen 0 1600x1200x24" "$VENV/bin/python" -m pytest "$@" || status=1
 exit "$status"

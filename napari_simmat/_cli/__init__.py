@@ -1,0 +1,1 @@
+"""The parts of `napari_simmat.cli`, which is the front door."""

@@ -1,0 +1,90 @@
+"""The options that commands share, and what is read out of them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_simmat.errors import SimmatError
+
+
+class Mode(StrEnum):
+    """How to train."""
+
+    quick = "quick"
+    deep = "deep"
+
+
+class Format(StrEnum):
+    """What `export` writes."""
+
+    coco = "coco"
+    yolo = "yolo"
+    geojson = "geojson"
+    csv = "csv"
+    tiff = "tiff"
+
+
+Modality = Annotated[
+    str | None, typer.Option("--modality", metavar="M", help="What kind of image it is, if not as found.")
+]
+ChannelAxis = Annotated[
+    int | None, typer.Option("--channel-axis", metavar="N", help="Axis of the channels, if not as found.")
+]
+AdapterFile = Annotated[
+    Path | None, typer.Option("--adapter", metavar="FILE", help="Adapter to use; untrained without one.")
+]
+ModelFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--model", metavar="FILE", help="A MobileSAM or SAM checkpoint instead of the embedded model."
+    ),
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Only the first N images.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output file if it is there.")]
+Dataset = Annotated[
+    Path, typer.Argument(metavar="DATASET", help="Folder with images/ and instances/ that share file stems.")
+]
+
+
+def parse_click(text: str) -> tuple[float, float, int]:
+    """Row, column and sign (1 object, 0 background) of a click."""
+    numbers = _numbers(text, (2, 3), "--click", "Y,X or Y,X,0")
+    sign = numbers[2] if len(numbers) == 3 else 1
+    if sign not in (0, 1):
+        raise typer.BadParameter(
+            f"--click {text} ends in {sign:g}; that number is 1 (object) or 0 (background)."
+        )
+    return numbers[0], numbers[1], int(sign)
+
+
+def parse_box(text: str) -> tuple[float, float, float, float]:
+    """Corners of a box, whichever two opposite ones were given."""
+    y0, x0, y1, x1 = _numbers(text, (4,), "--box", "Y0,X0,Y1,X1")
+    return min(y0, y1), min(x0, x1), max(y0, y1), max(x0, x1)
+
+
+def _numbers(text: str, counts: tuple[int, ...], option: str, expected: str) -> list[float]:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in counts:
+        raise typer.BadParameter(f"{option} {text!r} was given where {expected} is expected.")
+    return numbers
+
+
+def check_output(out: Path, overwrite: bool) -> None:
+    """Refuse before the work starts what could not be written when it is done."""
+    if out.is_dir():
+        raise SimmatError(f"{out} is a folder; name a file in it.")
+    if out.exists() and not overwrite:
+        raise SimmatError(
+            f"{out} exists already and was left as it is; choose another name or add --overwrite."
+        )
+    if not out.parent.is_dir():
+        raise SimmatError(f"There is no folder {out.parent}; create it first or choose another one.")
