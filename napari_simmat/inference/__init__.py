@@ -1,0 +1,8 @@
+"""What it answers: prompts, the segmenter, embedding cache, device and precision. torch, no Qt."""
+
+from napari_simmat.inference.device import autocast, describe_device, device_choice
+from napari_simmat.inference.frame import Frame
+from napari_simmat.inference.prompts import Prompt
+from napari_simmat.inference.segmenter import Candidates, Segmenter
+
+__all__ = ["Candidates", "Frame", "Prompt", "Segmenter", "autocast", "describe_device", "device_choice"]

@@ -1,0 +1,91 @@
+"""The one conversion between image pixels, (y, x) with centres at integers, and the encoder's (x, y) frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+LOW = 4  # the decoder's masks have one cell for 4 x 4 pixels of the frame
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How an image lies in the encoder's square frame: resized to its longest side, top left, zeros elsewhere.
+
+    Attributes
+    ----------
+    image_shape : (int, int)
+        Rows and columns of the image.
+    side : int
+        Side of the frame in pixels.
+    """
+
+    image_shape: tuple[int, int]
+    side: int = 1024
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the resized image in the frame."""
+        height, width = self.image_shape
+        scale = self.side / max(height, width)
+        return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Frame pixels per image pixel, (y, x)."""
+        return self.shape[0] / self.image_shape[0], self.shape[1] / self.image_shape[1]
+
+    def to_frame(self, y: float, x: float) -> tuple[float, float]:
+        """(x, y) in the frame, as SAM's prompt encoder takes it: it adds the half pixel itself."""
+        sy, sx = self.scale
+        return (x + 0.5) * sx - 0.5, (y + 0.5) * sy - 0.5
+
+    def contains(self, y: float, x: float) -> bool:
+        """Whether a point lies on the image, its outermost half pixels included."""
+        height, width = self.image_shape
+        return -0.5 <= y <= height - 0.5 and -0.5 <= x <= width - 0.5
+
+    def to_mask(self, logits: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Mask of the image's own size from low-resolution logits of the frame.
+
+        Bilinear, and computed only in the box around positive logits.
+
+        Parameters
+        ----------
+        logits : ndarray, (side / 4, side / 4)
+
+        Returns
+        -------
+        ndarray of bool, (Y, X)
+        """
+        mask = np.zeros(self.image_shape, bool)
+        rows, columns = np.flatnonzero((logits > 0).any(1)), np.flatnonzero((logits > 0).any(0))
+        if rows.size == 0:
+            return mask
+        y0, y1 = self._pixels(rows[0] - 1, rows[-1] + 2, axis=0)
+        x0, x1 = self._pixels(columns[0] - 1, columns[-1] + 2, axis=1)
+        if y0 >= y1 or x0 >= x1:
+            return mask
+        upper, lower, fy = self._neighbours(np.arange(y0, y1), axis=0)
+        left, right, fx = self._neighbours(np.arange(x0, x1), axis=1)
+        rows_mixed = logits[upper] * (1 - fy)[:, None] + logits[lower] * fy[:, None]
+        mask[y0:y1, x0:x1] = rows_mixed[:, left] * (1 - fx) + rows_mixed[:, right] * fx > 0
+        return mask
+
+    def _pixels(self, first: int, last: int, *, axis: int) -> tuple[int, int]:
+        """Image pixels that cells `first` to `last` can reach."""
+        per_cell = LOW / self.scale[axis]
+        low = int(np.floor(first * per_cell))
+        high = int(np.ceil(last * per_cell)) + 1
+        return max(0, low), min(self.image_shape[axis], high)
+
+    def _neighbours(
+        self, pixels: NDArray[np.int64], *, axis: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+        """The two cells around each pixel centre, and the weight of the second."""
+        last = self.side // LOW - 1
+        place = np.clip((pixels + 0.5) * self.scale[axis] / LOW - 0.5, 0, last)
+        lower = np.floor(place).astype(np.int64)
+        return lower, np.minimum(lower + 1, last), (place - lower).astype(np.float32)

@@ -1,0 +1,247 @@
+"""An image and an adapter: encodes once, answers prompts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_simmat.errors import PromptError
+from napari_simmat.images import ModalityProfile, MultiChannelImage
+from napari_simmat.inference.cache import EMBEDDINGS
+from napari_simmat.inference.device import autocast, describe_device, device_choice
+from napari_simmat.inference.frame import LOW, Frame
+from napari_simmat.inference.prompts import Prompt
+from napari_simmat.models import AdaptedSam, Adapter, BaseModel, load_base_model
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Three answers to a prompt, and the one to show.
+
+    Attributes
+    ----------
+    logits : ndarray, (3, 256, 256)
+        Low-resolution masks in the encoder's frame.
+    scores : ndarray, (3,)
+        Predicted IoU of each.
+    shown : int
+        The one that the user chose, else the one that the product shows.
+    frame : Frame
+        Where the image lies in the encoder's frame.
+    """
+
+    logits: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    shown: int
+    frame: Frame
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Rows and columns of the masks."""
+        return self.frame.image_shape
+
+    def mask(self, index: int | None = None) -> NDArray[np.bool_]:
+        """Mask (Y, X) of a candidate, by default of the shown one."""
+        return self.frame.to_mask(self.logits[self.shown if index is None else index])
+
+    @cached_property
+    def score(self) -> float:
+        """Predicted IoU of the shown candidate, between 0 and 1."""
+        return float(np.clip(self.scores[self.shown], 0.0, 1.0))
+
+
+class Segmenter:
+    """Segments objects of one image.
+
+    Parameters
+    ----------
+    image : MultiChannelImage
+    adapter : Adapter, optional
+        By default the untrained one: SAM on the profile's pseudo-RGB.
+    profile : ModalityProfile, optional
+        Without an adapter: how the image becomes model input.
+    model : BaseModel, optional
+        By default the embedded one.
+    device : str, optional
+        "cuda", "mps" or "cpu"; by default the best one at hand.
+
+    Raises
+    ------
+    AdapterError
+        If the adapter does not fit the image or the model.
+    """
+
+    def __init__(
+        self,
+        image: MultiChannelImage,
+        *,
+        adapter: Adapter | None = None,
+        profile: ModalityProfile | None = None,
+        model: BaseModel | None = None,
+        device: str | None = None,
+    ) -> None:
+        self.image = image
+        self.device = torch.device(device or device_choice())
+        base = load_base_model() if model is None else model
+        if adapter is None:
+            adapter = Adapter.untrained(image, profile=profile, base=base)
+        adapter.fits(image)
+        self.adapter = adapter
+        self.frame = Frame(image.shape, base.sam.side)
+        self._sam: AdaptedSam = adapter.build_merged(base).to(self.device)
+        self._answers: dict[tuple[object, ...], Candidates] = {}
+        key = (image.content_key(), adapter.fingerprint, base.sha256, str(self.device))
+        self._embedding = EMBEDDINGS.get(key, self._encode)
+
+    @property
+    def device_name(self) -> str:
+        """Device and precision in words."""
+        return describe_device(self.device)
+
+    def predict(
+        self,
+        points: Sequence[tuple[float, float]] = (),
+        labels: Sequence[int] = (),
+        *,
+        box: tuple[float, float, float, float] | None = None,
+        mask: NDArray[np.float32] | None = None,
+    ) -> tuple[NDArray[np.bool_], float]:
+        """The mask that the product shows for some prompts.
+
+        Parameters
+        ----------
+        points : sequence of (y, x)
+            In image pixels, in the order of the clicks; each corrects the mask of those before.
+        labels : sequence of int
+            One per point: 1 the object, 0 background. May be left out if all are 1.
+        box : (y0, x0, y1, x1), optional
+        mask : ndarray, (256, 256), optional
+            Low-resolution logits to start from.
+
+        Returns
+        -------
+        mask : ndarray of bool, (Y, X)
+        score : float
+            Predicted IoU, 0 to 1.
+
+        Raises
+        ------
+        PromptError
+            Nothing was shown, a point lies outside of the image, or labels are missing.
+        """
+        signs = tuple(labels) if len(labels) else (1,) * len(points)
+        prompt = Prompt(points=tuple((float(y), float(x)) for y, x in points), labels=signs, mask=mask)
+        if box is not None:
+            prompt = prompt.with_box(*box)
+        candidates = self.answer(prompt)
+        return candidates.mask(), candidates.score
+
+    def answer(self, prompt: Prompt) -> Candidates:
+        """Three candidates for a prompt and which to show.
+
+        Points are answered one after the other, each with the mask before it fed back, as a user sets them; answers
+        on the way are remembered, so a further click costs one pass of the decoder.
+
+        Raises
+        ------
+        PromptError
+            Nothing was shown, or something outside of the image.
+        """
+        self._check(prompt)
+        previous: Candidates | None = None
+        for step in prompt.steps():
+            key = step.key()
+            if key not in self._answers:
+                self._answers[key] = self._decode(step, previous)
+            previous = self._answers[key]
+        assert previous is not None
+        if prompt.candidate is not None:
+            previous = dataclasses.replace(previous, shown=prompt.candidate)
+        return previous
+
+    def _check(self, prompt: Prompt) -> None:
+        if prompt.is_empty:
+            raise PromptError("Nothing was shown to segment; click on an object or drag a box around one.")
+        height, width = self.image.shape
+        for y, x in prompt.points:
+            if not self.frame.contains(y, x):
+                raise PromptError(
+                    f"The click at y = {y:g}, x = {x:g} is outside of the image of {height} x {width} pixels; "
+                    "click on the image."
+                )
+        if prompt.box is not None:
+            y0, x0, y1, x1 = prompt.box
+            if not np.isfinite(prompt.box).all() or y1 < -0.5 or x1 < -0.5 or y0 > height - 0.5 or x0 > width - 0.5:
+                raise PromptError(
+                    f"The box from y = {y0:g}, x = {x0:g} to y = {y1:g}, x = {x1:g} does not touch the image of "
+                    f"{height} x {width} pixels; drag it on the image."
+                )
+        low = self.frame.side // LOW
+        if prompt.mask is not None and np.shape(prompt.mask) != (low, low):
+            raise PromptError(f"The mask to start from has shape {np.shape(prompt.mask)}, expected ({low}, {low}).")
+        choices = (*prompt.choices, prompt.candidate)
+        if any(c is not None and not 0 <= c < 3 for c in choices):
+            raise PromptError(f"Got candidate {prompt.candidate}, expected 0, 1 or 2.")
+
+    def _encode(self) -> Tensor:
+        x = torch.from_numpy(self.adapter.profile.model_input(self.image, self.frame.shape)).to(self.device)
+        with torch.inference_mode(), autocast(self.device):
+            return self._sam.encode(x[None]).float()
+
+    def _decode(self, prompt: Prompt, previous: Candidates | None) -> Candidates:
+        feedback = prompt.mask
+        if previous is not None:
+            chosen = prompt.choices[-1]
+            feedback = previous.logits[previous.shown if chosen is None else chosen]
+        points = [self.frame.to_frame(y, x) for y, x in prompt.points]
+        with torch.inference_mode(), autocast(self.device):
+            logits, scores = self._sam.sam.decode(
+                self._embedding,
+                points=self._tensor([points]) if points else None,
+                labels=self._tensor([prompt.labels]) if points else None,
+                boxes=None if prompt.box is None else self._tensor([self._corners(prompt.box)]),
+                masks=None if feedback is None else self._tensor(feedback[None, None]),
+            )
+        return arrange(logits[0].float().cpu().numpy(), scores[0].float().cpu().numpy(), self.frame)
+
+    def _corners(self, box: tuple[float, float, float, float]) -> list[float]:
+        height, width = self.image.shape
+        y0, x0, y1, x1 = box
+        top_left = self.frame.to_frame(max(y0, -0.5), max(x0, -0.5))
+        bottom_right = self.frame.to_frame(min(y1, height - 0.5), min(x1, width - 0.5))
+        return [*top_left, *bottom_right]
+
+    def _tensor(self, values: object) -> Tensor:
+        return torch.as_tensor(np.asarray(values, np.float32), device=self.device)
+
+
+def arrange(logits: NDArray[np.float32], scores: NDArray[np.float32], frame: Frame) -> Candidates:
+    """Three candidates from SAM's single mask and its three masks for an ambiguous prompt.
+
+    The single mask is the one to show: off SAM's own domain the predicted IoU misleads, and showing the mask of
+    the highest prediction loses ten points of one-click IoU against it (`docs/benchmarks.md`). It takes the place
+    of whichever of the three is most like it, so the other two stay as alternatives.
+
+    Parameters
+    ----------
+    logits : ndarray, (4, h, w)
+        The single mask first.
+    scores : ndarray, (4,)
+    frame : Frame
+    """
+    positive = logits > 0
+    common = (positive[1:] & positive[0]).sum((1, 2))
+    either = (positive[1:] | positive[0]).sum((1, 2))
+    shown = int(np.argmax(common / np.maximum(either, 1)))
+    three, their_scores = logits[1:].copy(), scores[1:].copy()
+    three[shown], their_scores[shown] = logits[0], scores[0]
+    return Candidates(three, their_scores, shown, frame)
+
+

@@ -1,0 +1,46 @@
+"""What an adapter says of itself."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class TrainingRun(BaseModel):
+    """One round of training: what was done and what it brought."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mode: str = Field(description="'quick' (late LoRA on cached features) or 'deep' (MAT and LoRA, whole encoder).")
+    steps: int = Field(description="Optimiser steps taken.")
+    learning_rate: float = Field(description="Peak learning rate.")
+    seed: int = Field(description="Seed of everything random.")
+    seconds: float = Field(description="Wall-clock time of the whole round, the gate included.")
+    seconds_per_step: float = Field(description="Mean wall-clock time of one step.")
+    trainable_parameters: int = Field(description="How many numbers were trained.")
+    loss_first: float = Field(description="Mean loss of the first tenth of the steps.")
+    loss_last: float = Field(description="Mean loss of the last tenth of the steps.")
+    losses: tuple[float, ...] = Field(description="Loss of every step.")
+    peak_rss_mb: float = Field(description="Largest resident memory of the process so far, in MB.")
+    device: str = Field(description="Where it ran.")
+    images: int = Field(description="Images that the objects come from.")
+    objects: int = Field(description="Objects that were learnt from.")
+    held_out: int = Field(description="Objects that judged the result and were not learnt from.")
+    held_out_before: float | None = Field(description="One-click mean IoU on the held-out objects before.")
+    held_out_after: float | None = Field(description="One-click mean IoU on the held-out objects after.")
+    kept: bool = Field(description="Whether the new version was kept.")
+    reason: str = Field(description="The verdict in one sentence, for people.")
+
+
+class AdapterCard(BaseModel):
+    """Where an adapter comes from and what it fits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(default="untrained", description="What people call it.")
+    created: str = Field(default="", description="Time of the last training, ISO 8601, UTC.")
+    software: str = Field(default="", description="napari-simmat and its version.")
+    base_model: str = Field(description="Name of the base model it belongs to.")
+    base_sha256: str = Field(description="Hash of that model's file.")
+    mat: str = Field(default="default", description="Mode of the MAT: 'default' or 'paper'.")
+    rank: int = Field(default=8, ge=1, description="Rank of the LoRA updates.")
+    history: tuple[TrainingRun, ...] = Field(default=(), description="Rounds of training, oldest first.")
