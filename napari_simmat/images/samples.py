@@ -10,7 +10,8 @@ __all__ = ["SAMPLES", "sample_path"]
 
 SAMPLES: dict[str, str] = {
     "motorcycle": "motorcycle.tif",
-    "orchard": "orchard",
+    "camouflage-train": "camouflage-train",
+    "camouflage-test": "camouflage-test",
 }
 """Name of each sample and where it lies in the folder of samples; a name without suffix is a dataset."""
 
