@@ -7,6 +7,7 @@ Needs no network: the motorcycle comes with scikit-image, the camouflage scenes 
 from __future__ import annotations
 
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def main(folder: Path) -> None:
 
 def motorcycle() -> MultiChannelImage:
     """The left picture of the stereo pair and its disparity in pixels; NaN where none was measured."""
-    left, _, disparity = data.stereo_motorcycle()
+    left, _, disparity = data.stereo_motorcycle()  # type: ignore[no-untyped-call]
     disparity = np.where(np.isfinite(disparity), disparity, np.nan)
     disparity = np.rint(disparity * DISPARITY_STEPS) / DISPARITY_STEPS
     planes: NDArray[Any] = np.concatenate([np.moveaxis(left, -1, 0), disparity[None]]).astype(np.float32)
@@ -56,7 +57,11 @@ def write(path: Path, image: MultiChannelImage) -> None:
         compressionargs={"level": 9},
         predictor=3 if is_float else 2,
         rowsperstrip=image.shape[0],
-        metadata={"axes": "CYX", "Channel": describe(image.channels)},
+        metadata={
+            "axes": "CYX",
+            "Channel": describe(image.channels),
+            "UUID": str(uuid.uuid5(uuid.NAMESPACE_OID, image.name)),  # else a new one each time
+        },
     )
 
 

@@ -1,20 +1,23 @@
 """Scenes that a colour camera cannot segment and a multispectral one can.
 
-`camouflage_scene` looks straight down on a canopy of leaves in which sheets of printed fabric lie. Each sheet carries
-a photograph of such a canopy, printed in dyes that match its red, green and blue (metamers), so that in the visible
-bands object and background have the same colours, the same texture and the same brightness. Beyond 700 nm the match
-ends, for two reasons that no dye imitates:
+`camouflage_scene` looks straight down on a canopy of leaves in which sheets of printed fabric lie. Each sheet
+carries a photograph of such a canopy, printed in dyes that match its red, green and blue (metamers), so that
+in the visible bands object and background have the same colours, the same texture and the same brightness.
+Beyond 700 nm the match ends, for two reasons that no dye imitates:
 
-- *The red edge.* Chlorophyll absorbs below 700 nm only. Above, a leaf shows the multiple scattering between the cells
-  and air gaps of its mesophyll and reflects about half of the light. The dyes are transparent there too, but what lies
-  under them is the fabric, with a near-infrared reflectance of its own and without the printed pattern.
-- *Leaf water.* Liquid water absorbs at 1450 nm and on its flanks, so a turgid leaf is dark at 1610 nm. Fabric is dry.
+- *The red edge.* Chlorophyll absorbs below 700 nm only. Above, a leaf shows the multiple scattering between
+the cells
+  and air gaps of its mesophyll and reflects about half of the light. The dyes are transparent there too, but
+  what lies under them is the fabric, with a near-infrared reflectance of its own and without the printed
+  pattern.
+- *Leaf water.* Liquid water absorbs at 1450 nm and on its flanks, so a turgid leaf is dark at 1610 nm. Fabric
+is dry.
 
-The visible reflectance of a leaf follows the law of Beer and Lambert in its chlorophyll, the short-wave infrared one
-the same law in its water. The scene is lit unevenly, seen through a point spread function that widens with wavelength,
-and recorded with photon noise (in its Gaussian limit), read noise and 8 bits. It is not trivial in the extra bands
-either: leaves differ in structure, are tilted to the light, some are dry while still green, bare soil shows between
-them, and some lie on top of the sheets.
+The visible reflectance of a leaf follows the law of Beer and Lambert in its chlorophyll, the short-wave
+infrared one the same law in its water. The scene is lit unevenly, seen through a point spread function that
+widens with wavelength, and recorded with photon noise (in its Gaussian limit), read noise and 8 bits. It is
+not trivial in the extra bands either: leaves differ in structure, are tilted to the light, some are dry while
+still green, bare soil shows between them, and some lie on top of the sheets.
 """
 
 from __future__ import annotations
@@ -40,7 +43,8 @@ CAMOUFLAGE_CHANNELS = (
 CAMOUFLAGE_SETS = {"camouflage-train": range(1, 7), "camouflage-test": range(7, 11)}
 """Seeds of the bundled scenes: six to learn from, four to be judged on."""
 
-# Absorption of leaf pigments per unit of chlorophyll, with surface and full bulk reflectance, for red, green, blue.
+# Absorption of leaf pigments per unit of chlorophyll, with surface and full bulk reflectance, for red, green,
+# blue.
 PIGMENT_ABSORPTION = np.array([1.7, 0.75, 2.0])
 SURFACE_REFLECTANCE = np.array([0.035, 0.045, 0.03])
 BULK_REFLECTANCE = np.array([0.30, 0.30, 0.20])
@@ -107,7 +111,7 @@ def camouflage_scene(
 def _soil(random: Random, shape: tuple[int, int]) -> Bands:
     """Bare, shaded soil of uneven brightness: (5, Y, X) reflectance."""
     grain = gaussian_filter(random.standard_normal(shape), 1.5)
-    return SOIL[:, None, None] * (0.55 + 0.6 * np.clip(grain, -0.5, 0.8))
+    return np.asarray(SOIL[:, None, None] * (0.55 + 0.6 * np.clip(grain, -0.5, 0.8)))
 
 
 def _scatter_leaves(
@@ -198,7 +202,7 @@ def _light(random: Random, shape: tuple[int, int]) -> Bands:
     slope = np.cos(direction) * (y / shape[0] - 0.5) + np.sin(direction) * (x / shape[1] - 0.5)
     shadows = gaussian_filter(random.standard_normal(shape), 0.12 * min(shape), mode="wrap")
     shadows /= shadows.std()
-    return np.clip(0.8 + 0.25 * slope + 0.1 * shadows, 0.35, 1.1)
+    return np.asarray(np.clip(0.8 + 0.25 * slope + 0.1 * shadows, 0.35, 1.1))
 
 
 def _recorded(random: Random, radiance: Bands) -> NDArray[np.uint8]:
