@@ -5,13 +5,12 @@ carries a photograph of such a canopy, printed in dyes that match its red, green
 in the visible bands object and background have the same colours, the same texture and the same brightness.
 Beyond 700 nm the match ends, for two reasons that no dye imitates:
 
-- *The red edge.* Chlorophyll absorbs below 700 nm only. Above, a leaf shows the multiple scattering between
-the cells
-  and air gaps of its mesophyll and reflects about half of the light. The dyes are transparent there too, but
-  what lies under them is the fabric, with a near-infrared reflectance of its own and without the printed
+- *The red edge.* Chlorophyll absorbs below 700 nm only. Above, a leaf shows the multiple scattering between the
+  cells and air gaps of its mesophyll and reflects about half of the light. The dyes are transparent there too,
+  but what lies under them is the fabric, with a near-infrared reflectance of its own and without the printed
   pattern.
-- *Leaf water.* Liquid water absorbs at 1450 nm and on its flanks, so a turgid leaf is dark at 1610 nm. Fabric
-is dry.
+- *Leaf water.* Liquid water absorbs at 1450 nm and on its flanks, so a turgid leaf is dark at 1610 nm. Fabric is
+  dry.
 
 The visible reflectance of a leaf follows the law of Beer and Lambert in its chlorophyll, the short-wave
 infrared one the same law in its water. The scene is lit unevenly, seen through a point spread function that
@@ -185,7 +184,7 @@ def _sheets(random: Random, shape: tuple[int, int]) -> NDArray[np.uint16]:
 
 
 def _outline(random: Random, shape: tuple[int, int], size: float) -> tuple[Bands, Bands]:
-    """Distance of every pixel from a random centre, and the radius of a smooth closed curve in its direction."""
+    """Distance of every pixel from a random centre; radius of a smooth closed curve in its direction."""
     row, column = (random.uniform(0.45 * size, n - 0.45 * size) for n in shape)
     y, x = np.ogrid[: shape[0], : shape[1]]
     distance, angle = np.hypot(y - row, x - column), np.arctan2(y - row, x - column)
