@@ -21,6 +21,10 @@ __all__ = ["ModalityProfile", "Normalisation"]
 COLOUR_MOMENTS = {"red": (0.485, 0.229), "green": (0.456, 0.224), "blue": (0.406, 0.225)}
 OTHER_MOMENTS = (0.449, 0.226)  # their means, for a channel of fixed range that is no colour
 
+# A few bright pixels in an empty channel hardly deviate from it; dividing by less than this would make them
+# thousands.
+LEAST_STD = 0.02
+
 
 class Normalisation(BaseModel):
     """How the values of one channel become numbers between 0 and 1.
@@ -120,8 +124,9 @@ class ModalityProfile(BaseModel):
         its `Normalisation`; the channel is resized; and z = (u - m) / s. A red, green or blue channel of
         fixed range takes SAM's own m and s, so that an 8-bit colour picture becomes exactly SAM's input; any
         other channel of fixed range 0.449 and 0.226; a percentile channel the mean and standard deviation of
-        its own u. All limits and moments come from the whole image at its own size, so they do not depend on
-        `shape`. Clipping goes before resizing, so that a hot pixel does not bleed into its surroundings.
+        its own u, the latter at least 0.02. All limits and moments come from the whole image at its own size,
+        so they do not depend on `shape`. Clipping goes before resizing, so that a hot pixel does not bleed
+        into its surroundings.
 
         Parameters
         ----------
@@ -165,10 +170,7 @@ def _channel_input(channel: NDArray[Any], how: Normalisation, role: str, out: ND
             mean, std = COLOUR_MOMENTS.get(role, OTHER_MOMENTS)
         else:
             unit = unit_scale(values, low, high)
-            mean, std = (float(unit.mean()), float(unit.std(dtype=np.float64))) if unit.size else (0.0, 0.0)
-        if std < 1e-6:
-            out[...] = 0.0
-            return
+            mean, std = (float(unit.mean()), max(float(unit.std()), LEAST_STD)) if unit.size else (0.0, 1.0)
         out[...] = _resized(unit_scale(channel, low, high), out.shape)
     out -= np.float32(mean)
     out /= np.float32(std)

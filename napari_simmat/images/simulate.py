@@ -5,12 +5,12 @@ carries a photograph of such a canopy, printed in dyes that match its red, green
 in the visible bands object and background have the same colours, the same texture and the same brightness.
 Beyond 700 nm the match ends, for two reasons that no dye imitates:
 
-- *The red edge.* Chlorophyll absorbs below 700 nm only. Above, a leaf shows the multiple scattering between the
-  cells and air gaps of its mesophyll and reflects about half of the light. The dyes are transparent there too,
-  but what lies under them is the fabric, with a near-infrared reflectance of its own and without the printed
-  pattern.
-- *Leaf water.* Liquid water absorbs at 1450 nm and on its flanks, so a turgid leaf is dark at 1610 nm. Fabric is
-  dry.
+- *The red edge.* Chlorophyll absorbs below 700 nm only. Above, a leaf shows the multiple scattering between
+  the cells and air gaps of its mesophyll and reflects about half of the light. The dyes are transparent there
+  too, but what lies under them is the fabric, with a near-infrared reflectance of its own and without the
+  printed pattern.
+- *Leaf water.* Liquid water absorbs at 1450 nm and on its flanks, so a turgid leaf is dark at 1610 nm. Fabric
+  is dry.
 
 The visible reflectance of a leaf follows the law of Beer and Lambert in its chlorophyll, the short-wave
 infrared one the same law in its water. The scene is lit unevenly, seen through a point spread function that
