@@ -42,5 +42,5 @@ class AdapterCard(BaseModel):
     base_model: str = Field(description="Name of the base model it belongs to.")
     base_sha256: str = Field(description="Hash of that model's file.")
     mat: str = Field(default="default", description="Mode of the MAT: 'default' or 'paper'.")
-    rank: int = Field(default=8, ge=1, description="Rank of the LoRA updates.")
+    rank: int = Field(default=4, ge=1, description="Rank of the LoRA updates.")
     history: tuple[TrainingRun, ...] = Field(default=(), description="Rounds of training, oldest first.")

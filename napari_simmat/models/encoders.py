@@ -27,10 +27,13 @@ class ImageEncoder(nn.Module):
         Longest side of the image in the encoder's frame, in pixels.
     flexible : bool
         Whether the encoder takes inputs smaller than `side` (windows of a scene).
+    late_layers : tuple of str
+        Patterns of the module paths that belong to the late half.
     """
 
     side: int = 1024
     flexible: bool = True
+    late_layers: tuple[str, ...] = ()
 
     def early(self, rgb: Tensor) -> Tensor:
         """Stem and first stages: SAM-normalised RGB (B, 3, H, W) to features (B, ..)."""
@@ -50,6 +53,8 @@ class TinyViTEncoder(ImageEncoder):
 
     Batch norms are folded into their convolutions, which is exact for a frozen encoder and half as slow again.
     """
+
+    late_layers = ("trunk.stages.3.*",)
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +76,7 @@ class TinyViTEncoder(ImageEncoder):
 
 
 class ViTEncoder(ImageEncoder):
-    """Meta's ViT encoder of SAM (B, L, H); `late` is the blocks after the last but one global attention, and the neck.
+    """Meta's ViT encoder of SAM (B, L, H); `late` is the last quarter of the blocks, and the neck.
 
     Its absolute position embedding binds it to one input size.
     """
@@ -83,6 +88,7 @@ class ViTEncoder(ImageEncoder):
         self.vit = vit
         self.side = int(vit.img_size)
         self.n_late = max(1, len(vit.blocks) // 4)
+        self.late_layers = tuple(f"vit.blocks.{len(vit.blocks) - 1 - k}.*" for k in range(self.n_late))
 
     def early(self, rgb: Tensor) -> Tensor:
         """Patch embedding and the first three quarters of the blocks; returns (B, H / 16, W / 16, D)."""

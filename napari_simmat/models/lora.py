@@ -51,16 +51,22 @@ class LoRALinear(nn.Module):
 def inject(root: nn.Module, patterns: Iterable[str], *, rank: int, alpha: float) -> list[str]:
     """Put LoRA on every linear layer whose path matches one of the patterns; returns the paths in order."""
     wanted = tuple(patterns)
+    inside = {f"{path}.base" for path, _ in lora_layers(root)}
     paths = [
         path
         for path, module in root.named_modules()
-        if isinstance(module, nn.Linear) and any(fnmatch.fnmatchcase(path, p) for p in wanted)
+        if isinstance(module, nn.Linear) and path not in inside and matches(path, wanted)
     ]
     for path in paths:
         linear = root.get_submodule(path)
         assert isinstance(linear, nn.Linear)
         _replace(root, path, LoRALinear(linear, rank=rank, alpha=alpha))
     return paths
+
+
+def matches(path: str, patterns: Iterable[str]) -> bool:
+    """Whether a module path is one of the patterns, in which * stands for anything."""
+    return any(fnmatch.fnmatchcase(path, p) for p in patterns)
 
 
 def merge(root: nn.Module) -> None:

@@ -1,0 +1,7 @@
+"""How it learns: corrections, simulated clicks, losses, fine-tuning, the gate. torch, no Qt."""
+
+from napari_simmat.training.clicks import first_click, next_click
+from napari_simmat.training.corrections import Correction, Corrections
+from napari_simmat.training.finetune import TrainingReport, deep, finetune, quick
+
+__all__ = ["Correction", "Corrections", "TrainingReport", "deep", "finetune", "first_click", "next_click", "quick"]

@@ -1,0 +1,162 @@
+"""What `quick` and `deep` train, and on what."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from napari_simmat.inference import autocast
+from napari_simmat.models import AdaptedSam, Adapter, BaseModel
+from napari_simmat.models.adapter import TOKENS
+from napari_simmat.models.encoders import ImageEncoder
+from napari_simmat.models.lora import lora_layers, matches
+from napari_simmat.training.corrections import Correction, Corrections
+from napari_simmat.training.scenes import WINDOW, Scenes
+from napari_simmat.training.trainer import Sample, Watch
+
+Mode = Literal["quick", "deep"]
+Draw = Callable[[np.random.Generator], Sample]
+
+DECODER = ("mask_decoder.transformer.*q_proj", "mask_decoder.transformer.*v_proj")
+
+
+class Recipe(ABC):
+    """Which parameters are trained, and where the samples come from."""
+
+    learning_rate: float
+
+    @abstractmethod
+    def steps(self, n_objects: int) -> int:
+        """Number of steps for so many objects."""
+
+    @abstractmethod
+    def lora_patterns(self, encoder: ImageEncoder) -> tuple[str, ...]:
+        """Linear layers whose LoRA is trained."""
+
+    @abstractmethod
+    def sampler(
+        self,
+        model: AdaptedSam,
+        start: Adapter,
+        corrections: Sequence[Correction],
+        rng: np.random.Generator,
+        watch: Watch,
+    ) -> Draw:
+        """What draws the sample of each step."""
+
+    def build(self, start: Adapter, base: BaseModel) -> AdaptedSam:
+        """The model to train, from where `start` is."""
+        return start.build(base, lora=self.lora_patterns(base.sam.encoder), own=TOKENS)
+
+    def unfreeze(self, model: AdaptedSam) -> list[nn.Parameter]:
+        """Let the trained parameters require gradients, and list them."""
+        parameters = list(self.trained(model))
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+        return parameters
+
+    def trained(self, model: AdaptedSam) -> list[nn.Parameter]:
+        """LoRA of the layers that this recipe trains, and the decoder's tokens."""
+        patterns = self.lora_patterns(model.sam.encoder)
+        layers = [layer for path, layer in lora_layers(model.sam) if matches(path, patterns)]
+        lora = [p for layer in layers for p in (layer.a, layer.b)]
+        tokens = [p for path in TOKENS for p in model.sam.get_submodule(path).parameters()]
+        return lora + tokens
+
+
+class Deep(Recipe):
+    """MAT, LoRA through the whole encoder and in the decoder's attention; windows around the objects."""
+
+    learning_rate = 2e-3
+
+    def steps(self, n_objects: int) -> int:
+        """From 60 for a handful of objects to 200 for many."""
+        return int(np.clip(50 + 5 * n_objects, 60, 200))
+
+    def lora_patterns(self, encoder: ImageEncoder) -> tuple[str, ...]:
+        """Every linear layer of the encoder, query and value projections of the decoder."""
+        return ("encoder.*", *DECODER)
+
+    def trained(self, model: AdaptedSam) -> list[nn.Parameter]:
+        """The MAT, too."""
+        return [*model.mat.parameters(), *super().trained(model)]
+
+    def sampler(
+        self,
+        model: AdaptedSam,
+        start: Adapter,
+        corrections: Sequence[Correction],
+        rng: np.random.Generator,
+        watch: Watch,
+    ) -> Draw:
+        """A fresh window around a random object in each step."""
+        scenes = _scenes(model, start, corrections)
+        device = next(model.parameters()).device
+
+        def draw(rng: np.random.Generator) -> Sample:
+            window = scenes.draw(rng, int(rng.integers(len(scenes))))
+            x = window.x[None].to(device, memory_format=torch.channels_last)
+            return Sample(lambda: model.late(model.early(x)), window.masks, window.offset)
+
+        return draw
+
+
+class Quick(Recipe):
+    """LoRA in the encoder's last stage and in the decoder's attention, on cached early features."""
+
+    learning_rate = 2e-3
+    most_windows = 48
+
+    def steps(self, n_objects: int) -> int:
+        """From 40 for a handful of objects to 120 for many."""
+        return int(np.clip(20 + 5 * n_objects, 40, 120))
+
+    def lora_patterns(self, encoder: ImageEncoder) -> tuple[str, ...]:
+        """Linear layers of the late half, whose input is cached; query and value projections of the decoder."""
+        return (*(f"encoder.{layer}" for layer in encoder.late_layers), *DECODER)
+
+    def sampler(
+        self,
+        model: AdaptedSam,
+        start: Adapter,
+        corrections: Sequence[Correction],
+        rng: np.random.Generator,
+        watch: Watch,
+    ) -> Draw:
+        """One of some dozen windows, whose early features are computed once."""
+        scenes = _scenes(model, start, corrections)
+        device = next(model.parameters()).device
+        cached = []
+        for k in _spread(len(scenes), self.most_windows, rng):
+            watch.check()
+            window = scenes.draw(rng, int(k))
+            x = window.x[None].to(device, memory_format=torch.channels_last)
+            with torch.no_grad(), autocast(device):
+                cached.append((model.early(x), window))
+
+        def draw(rng: np.random.Generator) -> Sample:
+            features, window = cached[int(rng.integers(len(cached)))]
+            return Sample(lambda: model.late(features), window.masks, window.offset)
+
+        return draw
+
+
+RECIPES: dict[Mode, Recipe] = {"quick": Quick(), "deep": Deep()}
+
+
+def _scenes(model: AdaptedSam, start: Adapter, corrections: Sequence[Correction]) -> Scenes:
+    encoder = model.sam.encoder
+    window = WINDOW if encoder.flexible else encoder.side
+    return Scenes(Corrections(corrections).by_image(), start.profile, side=encoder.side, window=window)
+
+
+def _spread(n_objects: int, n_windows: int, rng: np.random.Generator) -> list[int]:
+    """Objects to make windows of: each once, few objects several times, at most `n_windows` in all."""
+    rounds = max(1, min(4, n_windows // n_objects))
+    order = np.concatenate([rng.permutation(n_objects) for _ in range(rounds)])
+    return [int(k) for k in order[:n_windows]]
