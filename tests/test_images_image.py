@@ -52,7 +52,7 @@ def test_channels_are_counted_and_named():
 
 
 def test_an_unknown_modality_is_refused_with_the_known_ones():
-    with pytest.raises(ImageError, match="'x-ray'.*generic, rgb, rgb"):
+    with pytest.raises(ImageError, match=r"'x-ray'.*generic, rgb, rgb"):
         MultiChannelImage(np.zeros((1, 2, 2)), modality="x-ray")
 
 
@@ -82,9 +82,12 @@ def test_the_name_is_the_stem_of_the_file():
 
 
 def test_other_words_leave_the_pixels_alone():
-    image = MultiChannelImage(np.zeros((2, 2, 2))) renamed = image.with_channels([Channel("red", role="red"),
-    Channel("nir", role="nir")]).with_modality("nir") assert renamed.roles == ("red", "nir") assert
-    renamed.modality == "nir" assert renamed.content_key() == image.content_key()
+    image = MultiChannelImage(np.zeros((2, 2, 2)))
+    renamed = image.with_channels([Channel("red", role="red"), Channel("nir", role="nir")])
+    renamed = renamed.with_modality("nir")
+    assert renamed.roles == ("red", "nir")
+    assert renamed.modality == "nir"
+    assert renamed.content_key() == image.content_key()
 
 
 def test_two_axes_are_one_channel():
@@ -167,7 +170,7 @@ def test_names_give_roles_and_modality():
 
 
 def test_a_modality_that_the_channels_cannot_have_is_refused():
-    with pytest.raises(ImageError, match="has 2 channels.*exactly three"):
+    with pytest.raises(ImageError, match=r"has 2 channels.*exactly three"):
         as_image(np.zeros((2, 5, 6)), channel_axis=0, modality="rgb")
-    with pytest.raises(ImageError, match="has 3 channels.*at least four"):
+    with pytest.raises(ImageError, match=r"has 3 channels.*at least four"):
         as_image(np.zeros((3, 5, 6)), channel_axis=0, modality="rgb+x")

@@ -132,12 +132,13 @@ def test_a_channel_without_information_is_zero(name):
     assert not profile_for(image).model_input(image).any()
 
 
-@pytest.mark.parametrize("name", ["saturated", "one bright pixel", "hot pixel", "as wide as a double", "large
-offset"]) def test_a_channel_with_information_keeps_it(name):
+@pytest.mark.parametrize("name", sorted(BROKEN.keys() - {"all zero", "constant", "all NaN", "all infinite"}))
+def test_a_channel_with_information_keeps_it(name):
     image = generic(BROKEN[name])
-    z = profile_for(image).model_input(image)
+    z = profile_for(image).model_input(image)[0]
+    finite = np.where(np.isfinite(BROKEN[name]), BROKEN[name], -np.inf)
     assert z.std() > 0.5
-    assert z[0].flat[BROKEN[name].argmax()] == z.max() > z.min()
+    assert z.flat[finite.argmax()] == z.max() > z.min()
 
 
 def test_missing_pixels_become_the_median():
@@ -185,8 +186,10 @@ def named(*names, dtype=np.uint8, wavelengths=None):
     wavelengths = wavelengths or [None] * len(names)
     image = as_image(np.zeros((len(names), 4, 5), dtype), channel_axis=0, names=names)
     return image.with_channels(
-        [Channel(c.name, wavelength_nm=w, role=c.role) for c, w in zip(image.channels, wavelengths,
-        strict=True)]
+        [
+            Channel(c.name, wavelength_nm=w, role=c.role)
+            for c, w in zip(image.channels, wavelengths, strict=True)
+        ]
     )
 
 
@@ -230,10 +233,11 @@ def test_a_modality_gives_unnamed_channels_their_usual_roles(count, modality, ro
 
 
 def test_every_modality_has_a_profile_and_a_description():
-    image = MultiChannelImage(np.zeros((4, 4, 5))) made = [profile_for(image, modality) for modality in
-    MODALITIES if modality != "rgb"] assert [profile.modality for profile in made] == [modality for modality
-    in MODALITIES if modality != "rgb"] assert all(description.endswith(".") for description in
-    MODALITIES.values()) with pytest.raises(ImageError, match="no modality 'sonar'"):
+    for modality, description in MODALITIES.items():
+        image = MultiChannelImage(np.zeros((3 if modality == "rgb" else 4, 4, 5)))
+        assert profile_for(image, modality).modality == modality
+        assert description.endswith(".")
+    with pytest.raises(ImageError, match="no modality 'sonar'"):
         profile_for(image, "sonar")
 
 
