@@ -88,9 +88,9 @@ def open_window(
             raise typer.BadParameter(
                 f"{path} is neither a file nor one of the commands {', '.join(commands)}."
             )
-    from napari_simmat._cli.demo import window_parts
+    from napari_simmat._cli.window import plugin
 
-    window_parts().open_window(paths or [], modality=modality, channel_axis=channel_axis)
+    plugin().open_window(paths or [], modality=modality, channel_axis=channel_axis)
 
 
 @app.command(name="demo")
@@ -104,11 +104,13 @@ def demo(
     seed: Annotated[int, typer.Option("--seed", help="Of the training.")] = 0,
 ) -> None:
     """Do the whole job on a bundled sample: click, correct, train, click better."""
-    from napari_simmat._cli.demo import has_display, run_headless, window_parts
+    from napari_simmat._cli.window import has_display, plugin
 
     if not headless and has_display():
-        window_parts().run_demo()
+        plugin().run_demo()
         return
+    from napari_simmat._cli.demo import run_headless
+
     with cancellable() as cancel:
         run_headless(out, seed=seed, cancel=cancel)
 
@@ -193,7 +195,7 @@ def segment(
             )
             segmenter = Segmenter(image, adapter=_adapter(adapter), model=_model(model))
             answer = segmenter.answer(prompt)
-            mask = answer.mask(answer.shown)
+            mask = answer.mask()
         if not mask.any():
             raise SimmatError("The model finds no object there, so nothing was written; click elsewhere.")
         export(mask.astype("uint8"), image, "tiff", out)
@@ -201,13 +203,13 @@ def segment(
             {
                 "out": str(out),
                 "area": int(mask.sum()),
-                "score": float(answer.scores[answer.shown]),
+                "score": answer.score,
                 "candidate": answer.shown,
                 "device": segmenter.device_name,
             }
         )
     if not as_json:
-        print(f"{out}: {int(mask.sum())} pixels, predicted IoU {float(answer.scores[answer.shown]):.2f}")
+        print(f"{out}: {int(mask.sum())} pixels, predicted IoU {answer.score:.2f}")
     tell_assumptions(image)
 
 
@@ -247,12 +249,13 @@ def finetune(
                 start=_adapter(adapter),
                 on_step=lambda step, total, loss: report(step, total, f"loss {loss:.3f}"),
                 cancel=cancel,
+                base=_model(model),
             )
         trained.save(out)
         last = trained.card.history[-1].model_dump()
-        give({"out": str(out), "mode": mode.value, "images": len(items), **last})
+        give({"out": str(out), **last})
     if not as_json:
-        print(f"{out}: {last['reason'] or 'trained'}")
+        print(f"{out}: {last['reason']}")
 
 
 @app.command(name="evaluate")
@@ -273,11 +276,12 @@ def evaluate(
             from napari_simmat.evaluation import evaluate as measure
 
             scores = measure(
-                items,
+                (item.load() for item in items),
                 adapter=_adapter(adapter),
                 clicks=clicks,
-                on_image=lambda done, total: report(done, total, ""),
+                on_image=lambda done: report(done, len(items), ""),
                 cancel=cancel,
+                base=_model(model),
             ).model_dump()
         give(scores)
     if not as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -73,7 +74,7 @@ def _numbers(text: str, counts: tuple[int, ...], option: str, expected: str) -> 
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
         numbers = []
-    if len(numbers) not in counts:
+    if len(numbers) not in counts or not all(math.isfinite(number) for number in numbers):
         raise typer.BadParameter(f"{option} {text!r} was given where {expected} is expected.")
     return numbers
 

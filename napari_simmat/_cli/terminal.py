@@ -96,7 +96,7 @@ def progress(title: str) -> Iterator[Report]:
 
 
 def _lines(title: str) -> Report:
-    last = time.monotonic()
+    last = -math.inf
 
     def report(done: int, total: int, remark: str) -> None:
         nonlocal last
@@ -110,10 +110,23 @@ def _lines(title: str) -> Report:
 def run(app: typer.Typer, arguments: list[str]) -> int:
     """Run the command line and give its exit status: 0 done, 1 failed in one line, 2 wrong usage."""
     debug = bool(os.environ.get(DEBUG_VARIABLE))
-    if not debug:
-        # Libraries log and warn about the files they read; the one line that counts must not drown in it.
-        logging.disable(logging.CRITICAL)
-        logging.captureWarnings(True)
+    with contextlib.nullcontext() if debug else _silent_libraries():
+        return _status(app, arguments, debug)
+
+
+@contextlib.contextmanager
+def _silent_libraries() -> Iterator[None]:
+    """Libraries log and warn about the files they read; the one line that counts must not drown in it."""
+    logging.disable(logging.CRITICAL)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        logging.disable(logging.NOTSET)
+
+
+def _status(app: typer.Typer, arguments: list[str], debug: bool) -> int:
     try:
         app(arguments)
     except SystemExit as end:
