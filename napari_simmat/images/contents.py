@@ -28,11 +28,9 @@ def kind_of(path: Path) -> str:
     ImageError
         If there is no such file, it cannot be read, or it holds something else.
     """
-    if path.is_dir():
-        raise ImageError(
-            f"{path.name or path} is a folder, expected an image file; give one of the files in it."
-        )
     try:
+        if path.is_dir():
+            raise ImageError(f"{path} is a folder, expected an image file; give one of the files in it.")
         with path.open("rb") as file:
             start = file.read(512)
     except FileNotFoundError:
@@ -41,7 +39,9 @@ def kind_of(path: Path) -> str:
         raise ImageError(f"{path.name} may not be read by you; change its permissions or copy it.") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ImageError(f"{path.name} cannot be read ({reason}); check the disk and the name.") from None
+        raise ImageError(
+            f"{path.name[:80]!r} cannot be read ({reason}); check the disk and the name."
+        ) from None
     for kind, magics in _MAGIC.items():
         if start.startswith(magics):
             return kind

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images import ome
+from napari_simmat.images.directories import needed_bytes
 from napari_simmat.images.image import Channel
 from napari_simmat.images.raw import Raw, require_size
 from napari_simmat.images.roles import COLOURS
@@ -42,6 +43,9 @@ def read_tiff(path: Path, *, indices: bool = False) -> Raw:
     ImageError
         If the file is damaged, truncated or too large.
     """
+    needed, size = needed_bytes(path), path.stat().st_size
+    if needed > size:
+        raise _truncated(path, f"it ends after {size} of at least {needed} bytes")
     try:
         with _quiet(), tifffile.TiffFile(path) as file:
             _refuse_entities(file, path)
@@ -67,6 +71,8 @@ def _read(file: tifffile.TiffFile, path: Path, indices: bool) -> Raw:
     if "Y" not in axes or "X" not in axes:
         # Squeezing took a row or column of length 1 for an empty axis.
         axes, shape = series.get_axes(False), series.get_shape(False)
+    if not shape or series.dtype is None:
+        raise ImageError(f"{path.name} is a TIFF without an image; get the file again or save it anew.")
     require_size(path, shape, np.dtype(series.dtype).itemsize)
     _require_complete(file, series, path)
     raw = Raw(series.asarray().reshape(shape), axes)
