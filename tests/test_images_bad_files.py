@@ -156,8 +156,8 @@ def test_flipped_bytes_give_an_image_or_a_sentence(tmp_path, name, capfd):
         ("nothing.tif", b"II*\0\0\0\0\0", "without an image"),
         ("loop.tif", b"II*\0\x08\0\0\0" + b"\0\0" + b"\x08\0\0\0", "TIFF"),
         ("header.png", b"\x89PNG\r\n\x1a\n", "damaged picture"),
-        ("header.npy", b"\x93NUMPY\x01\0", "damaged header"),
-        ("code.npy", b"\x93NUMPY\x01\0\x20\0" + b"__import__('os').getcwd()".ljust(32), "damaged header"),
+        ("header.npy", b"\x93NUMPY\x01\0", "is damaged"),
+        ("code.npy", b"\x93NUMPY\x01\0\x20\0" + b"__import__('os').getcwd()".ljust(32), "is damaged"),
         ("archive.npz", b"PK\x03\x04garbage", "damaged archive"),
     ],
 )
@@ -254,6 +254,13 @@ def test_a_decompression_bomb_is_refused(tmp_path, size):
     path = tmp_path / "bomb.png"
     path.write_bytes(png_of_one_colour(size))
     sentence(path)
+
+
+def test_a_small_file_that_unpacks_to_a_huge_image_is_refused(tmp_path):
+    path = tmp_path / "bomb.tif"
+    content = _with_tag(tiff_bytes(compression="lzw", tile=(32, 32)), 256, 30_000)
+    path.write_bytes(_with_tag(content, 257, 30_000))
+    assert "too few for a real image" in sentence(path)
 
 
 def test_a_tiff_that_claims_to_be_larger_than_memory_is_refused(tmp_path):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images.image import Channel
-from napari_simmat.images.raw import Raw, require_size
+from napari_simmat.images.raw import Raw, reason, require_size
 
 __all__ = ["read_npy", "read_npz"]
 
@@ -52,7 +52,7 @@ def read_npz(path: Path) -> Raw:
                     arrays[name] = _array(file, path, f"Array {name!r} in {path.name}", member.file_size)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise ImageError(
-            f"{path.name} is a damaged archive ({error}); get the file again or save it anew."
+            f"{path.name} is a damaged archive ({reason(error)}); get the file again or save it anew."
         ) from error
     if len(arrays) == 1:
         return Raw(next(iter(arrays.values())))
@@ -77,7 +77,9 @@ def _array(file: IO[bytes], path: Path, name: str, size: int) -> NDArray[Any]:
         read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, fortran, dtype = read_header(file)
     except Exception as error:  # the header is text of any content
-        raise ImageError(f"{name} has a damaged header ({_short(error)}); save it anew.") from error
+        raise ImageError(
+            f"{name} is damaged ({reason(error)}); get the file again or save it anew."
+        ) from error
     if dtype.hasobject:
         raise ImageError(
             f"{name} holds pickled Python objects, which are not loaded because they can run code; "
@@ -96,7 +98,3 @@ def _array(file: IO[bytes], path: Path, name: str, size: int) -> NDArray[Any]:
     if len(data) < needed:
         raise ImageError(f"{name} is truncated, expected all of shape {shape}; get the file again.")
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__

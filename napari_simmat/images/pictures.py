@@ -12,7 +12,7 @@ from PIL import Image
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images.image import Channel
-from napari_simmat.images.raw import Raw, require_size
+from napari_simmat.images.raw import Raw, reason, require_size
 from napari_simmat.images.roles import COLOURS
 
 __all__ = ["read_picture"]
@@ -47,18 +47,15 @@ def read_picture(path: Path, *, indices: bool = False) -> Raw:
             with Image.open(path) as picture:
                 require_size(path, (picture.height, picture.width, len(picture.getbands())), 2)
                 return _read(picture, path, indices)
-    except ImageError:
+    except (ImageError, MemoryError):
         raise
     except Image.DecompressionBombError:
         raise ImageError(
             f"{path.name} declares more pixels than a picture may have; save it as TIFF."
         ) from None
-    except MemoryError:
-        raise ImageError(f"{path.name} does not fit into memory; crop it.") from None
     except Exception as error:  # codecs raise anything at all on damaged files
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise ImageError(
-            f"{path.name} is a damaged picture ({reason}); get the file again or save it anew."
+            f"{path.name} is a damaged picture ({reason(error)}); get the file again or save it anew."
         ) from error
 
 

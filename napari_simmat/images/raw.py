@@ -12,10 +12,15 @@ from numpy.typing import NDArray
 from napari_simmat.errors import ImageError
 from napari_simmat.images.image import Channel
 
-__all__ = ["MAX_BYTES", "Raw", "require_size"]
+__all__ = ["MAX_BYTES", "Raw", "reason", "require_size"]
 
 MAX_BYTES = 4 << 30
 """The largest decoded image: images are held in memory as a whole."""
+
+# A small file that unpacks to this many bytes, and this many times its own length, was made to fill the memory:
+# what deflate packs best, zeros, it packs a thousandfold.
+SUSPICIOUS_BYTES = 256 << 20
+SUSPICIOUS_RATIO = 2000
 
 
 @dataclass(frozen=True)
@@ -57,14 +62,29 @@ class Raw:
 
 
 def require_size(path: Path, shape: tuple[int, ...], itemsize: int) -> None:
-    """Refuse a shape that is empty or that would not fit into memory, before anything is allocated."""
+    """Refuse a shape that is empty or that cannot be meant, before anything is allocated.
+
+    Raises
+    ------
+    ImageError
+        If there is no pixel, or more of them than `MAX_BYTES` or than the file can really hold.
+    """
     if not shape or min(shape) < 1:
         raise ImageError(f"{path.name} declares an image of shape {shape}, expected at least one pixel.")
     size = itemsize
     for length in shape:
         size *= length
+    declared = f"{path.name} declares an image of shape {shape}, which is {size / 2**30:.1f} GiB in memory"
     if size > MAX_BYTES:
+        raise ImageError(f"{declared}, more than the {MAX_BYTES >> 30} GiB that can be opened; crop it.")
+    stored = path.stat().st_size
+    if size > SUSPICIOUS_BYTES and size > SUSPICIOUS_RATIO * stored:
         raise ImageError(
-            f"{path.name} declares an image of shape {shape}, which is {size / 2**30:.1f} GiB in memory, "
-            f"more than the {MAX_BYTES >> 30} GiB that can be opened; crop it or save it in tiles."
+            f"{declared}, but the file has {stored} bytes, too few for a real image; get the file again."
         )
+
+
+def reason(error: Exception) -> str:
+    """What a parser said, in one short printable line."""
+    text = "".join(c if c.isprintable() else " " for c in str(error))
+    return " ".join(text.split())[:120] or type(error).__name__

@@ -144,11 +144,14 @@ def open_labels(path: str | os.PathLike[str]) -> NDArray[np.int32]:
 
 def _read(path: Path, *, indices: bool = False) -> Raw:
     kind = kind_of(path)
-    if kind == "tiff":
-        return read_tiff(path, indices=indices)
-    if kind in ("png", "jpeg"):
-        return read_picture(path, indices=indices)
-    return read_npy(path) if kind == "npy" else read_npz(path)
+    try:
+        if kind == "tiff":
+            return read_tiff(path, indices=indices)
+        if kind in ("png", "jpeg"):
+            return read_picture(path, indices=indices)
+        return read_npy(path) if kind == "npy" else read_npz(path)
+    except MemoryError:
+        raise ImageError(f"{path.name} does not fit into memory; crop it or save one slice of it.") from None
 
 
 def _image(

@@ -17,7 +17,7 @@ from napari_simmat.errors import ImageError
 from napari_simmat.images import ome
 from napari_simmat.images.directories import needed_bytes
 from napari_simmat.images.image import Channel
-from napari_simmat.images.raw import Raw, require_size
+from napari_simmat.images.raw import Raw, reason, require_size
 from napari_simmat.images.roles import COLOURS
 
 __all__ = ["read_tiff"]
@@ -50,14 +50,11 @@ def read_tiff(path: Path, *, indices: bool = False) -> Raw:
         with _quiet(), tifffile.TiffFile(path) as file:
             _refuse_entities(file, path)
             return _read(file, path, indices)
-    except ImageError:
+    except (ImageError, MemoryError):
         raise
-    except MemoryError:
-        raise ImageError(f"{path.name} does not fit into memory; crop it or save one slice of it.") from None
     except Exception as error:  # parsers and codecs raise anything at all on damaged files
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise ImageError(
-            f"{path.name} is a damaged or unusual TIFF ({reason}), expected a complete one; get the file "
+            f"{path.name} is a damaged or unusual TIFF ({reason(error)}), expected a complete one; get the file "
             "again or save it anew."
         ) from error
 
