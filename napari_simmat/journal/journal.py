@@ -50,9 +50,14 @@ class Record:
     """An object as the journal remembers it."""
 
     label: int
-    mask: NDArray[np.bool_]
+    rle: dict[str, Any]
     source: Source
     prompt: dict[str, Any] | None
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """Mask (Y, X), decoded anew each time: the masks of all objects at once may not fit into memory."""
+        return decode_mask(self.rle)
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,8 @@ class Journal:
             lines = self.path(key).read_bytes().split(b"\n")
         except FileNotFoundError:
             return Story()
+        except OSError as error:
+            return Story(problems=(f"The journal {self.path(key)} cannot be read ({error.strerror}).",))
         last: dict[int, Entry] = {}
         highest, damaged = 0, 0
         for line in filter(None, lines):
@@ -135,11 +142,11 @@ class Journal:
             if entry.event == "erased" or entry.rle is None:
                 continue
             try:
-                mask = decode_mask(entry.rle)
+                decode_mask(entry.rle)
             except (KeyError, TypeError, ValueError):
                 damaged += 1
                 continue
-            records.append(Record(label=label, mask=mask, source=entry.source, prompt=entry.prompt))
+            records.append(Record(label=label, rle=entry.rle, source=entry.source, prompt=entry.prompt))
         return Story(tuple(records), highest, _problems(damaged, self.path(key)))
 
 

@@ -1,0 +1,197 @@
+"""From clicks to a mask: the prompt of the object at hand and the model's answer to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from napari_simmat._annotator.jobs import Executor, Job, Progress, run_now
+from napari_simmat._annotator.prompting import PromptHistory
+from napari_simmat._annotator.session import Session
+from napari_simmat.errors import PromptError
+from napari_simmat.inference import Prompt, Segmenter
+
+if TYPE_CHECKING:
+    from napari_simmat._annotator.versions import Version
+    from napari_simmat.images import MultiChannelImage
+    from napari_simmat.journal import Journal
+    from napari_simmat.models import Adapter
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the model says to a prompt.
+
+    Attributes
+    ----------
+    prompt : Prompt
+    masks : tuple of (Y, X) bool arrays
+        The three candidates at the size of the image.
+    scores : tuple of float
+        How good the model believes each to be, 0 to 1.
+    shown : int
+        The candidate that stands for the object: the product's choice until the user takes another one.
+    """
+
+    prompt: Prompt
+    masks: tuple[NDArray[np.bool_], ...]
+    scores: tuple[float, ...]
+    shown: int
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """Mask (Y, X) of the shown candidate."""
+        return self.masks[self.shown]
+
+
+class Clicking(Session):
+    """A session that asks the model about points and a box; the newest click wins."""
+
+    prompt_changed = Signal(object)
+    answered = Signal(object)  # an Answer, or None when there is no mask to show
+
+    def __init__(
+        self,
+        *,
+        adapter: Adapter | None = None,
+        journal: Journal | None = None,
+        executor: Executor = run_now,
+        device: str | None = None,
+    ) -> None:
+        super().__init__(adapter=adapter, journal=journal, executor=executor, device=device)
+        self.answer: Answer | None = None
+        self._prompts = PromptHistory()
+
+    def set_image(self, image: MultiChannelImage | None) -> None:
+        """Work on this image from now on, with an empty prompt; None puts the present one away."""
+        self.clear()
+        super().set_image(image)
+
+    @property
+    def prompt(self) -> Prompt:
+        """The clicks and the box for the object at hand."""
+        return self._prompts.current
+
+    @property
+    def can_undo_click(self) -> bool:
+        """Whether there is a click or box to take back."""
+        return self._prompts.can_undo
+
+    @property
+    def can_redo_click(self) -> bool:
+        """Whether a click or box was taken back that can come again."""
+        return self._prompts.can_redo
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether `answer` belongs to the present prompt."""
+        return self.answer is not None and self.answer.prompt is self.prompt
+
+    def click(self, y: float, x: float, label: int = 1) -> None:
+        """Add a point, in image pixels: label 1 on the object, 0 on what is not part of it.
+
+        Raises
+        ------
+        PromptError
+            If the point is outside of the image.
+        """
+        height, width = self._need_image().shape
+        if not (-0.5 <= y < height - 0.5 and -0.5 <= x < width - 0.5):
+            raise PromptError(
+                f"The click at row {y:.0f}, column {x:.0f} is outside of the image, which has {height} rows "
+                f"and {width} columns; click on the image."
+            )
+        self._push(self.prompt.with_point(y, x, label))
+
+    def set_box(self, y0: float, x0: float, y1: float, x1: float) -> None:
+        """Put a box around the object, in image pixels; what lies outside of the image is cut off.
+
+        Raises
+        ------
+        PromptError
+            If no pixel of the image is inside of the box.
+        """
+        height, width = self._need_image().shape
+        y0, y1 = (float(np.clip(y, 0, height - 1)) for y in sorted((y0, y1)))
+        x0, x1 = (float(np.clip(x, 0, width - 1)) for x in sorted((x0, x1)))
+        if y1 - y0 < 1 or x1 - x0 < 1:
+            raise PromptError("The box holds no pixel of the image; drag it over the object.")
+        self._push(self.prompt.with_box(y0, x0, y1, x1))
+
+    def set_prompt(self, prompt: Prompt) -> None:
+        """Ask with all the clicks of another prompt at once, for example one from the journal."""
+        self._push(prompt)
+
+    def cycle_candidate(self, step: int = 1) -> None:
+        """Show the next of the three candidates instead."""
+        if self.answer is not None:
+            self.choose_candidate((self.answer.shown + step) % len(self.answer.masks))
+
+    def choose_candidate(self, index: int) -> None:
+        """Show this candidate instead, 0 to 2; nothing happens while an answer is on its way."""
+        if self.answer is None or not self.is_answered:
+            return
+        self._prompts.choose(index)
+        self._show(replace(self.answer, prompt=self.prompt, shown=index))
+
+    def undo_click(self) -> bool:
+        """Take the last click or box back; False if there is none."""
+        return self._prompts.undo() and self._prompt_changed()
+
+    def redo_click(self) -> bool:
+        """Bring back a click or box that was taken back; False if there is none."""
+        return self._prompts.redo() and self._prompt_changed()
+
+    def clear(self) -> None:
+        """Drop the prompt and its mask; accepted objects stay."""
+        self._prompts.clear()
+        self._prompt_changed()
+
+    def ask_again(self) -> None:
+        """Answer the present prompt anew; encode the image first if that was cancelled."""
+        if self.segmenter is None and self._need_book() and not self.is_encoding:
+            self._encode()
+        else:
+            self._ask()
+
+    def _push(self, prompt: Prompt) -> None:
+        self._prompts.push(prompt)
+        self._prompt_changed()
+
+    def _prompt_changed(self) -> bool:
+        self.prompt_changed.emit(self.prompt)
+        self._ask()
+        return True
+
+    def _ask(self) -> None:
+        """Have the present prompt answered; without one there is no mask."""
+        self._cancel("answer")
+        segmenter, prompt = self.segmenter, self.prompt
+        if prompt.is_empty:
+            self._show(None)
+        elif segmenter is not None:
+            self._run(Job("answer", "Segmenting", partial(_answer, segmenter, prompt), self._show))
+
+    def _show(self, answer: Answer | None) -> None:
+        self.answer = answer
+        self.answered.emit(answer)
+
+    def _encoded(self, version: Version | None, segmenter: Segmenter) -> None:
+        super()._encoded(version, segmenter)
+        self._ask()
+
+    def _job_failed(self, job: Job, error: Exception) -> None:
+        if job.kind == "answer":
+            self._show(None)  # a mask of an earlier click must not stand for this one
+        super()._job_failed(job, error)
+
+
+def _answer(segmenter: Segmenter, prompt: Prompt, progress: Progress) -> Answer:
+    candidates = segmenter.answer(prompt)
+    masks = tuple(candidates.mask(i) for i in range(len(candidates.scores)))
+    return Answer(prompt, masks, tuple(float(s) for s in candidates.scores), int(candidates.shown))

@@ -1,0 +1,300 @@
+"""The objects of one image: what was accepted, how it came about, and what a brush changed since.
+
+The one invariant: `known` is what the journal holds. Whoever changes labels without the annotator (napari's
+brush, its undo, a script) makes the target differ from `known`; `sync` finds the difference and notes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_simmat._annotator.targets import ArrayTarget, LabelTarget, label_array
+from napari_simmat.errors import PromptError, SimmatError
+from napari_simmat.images import MultiChannelImage
+from napari_simmat.inference import Prompt
+from napari_simmat.journal import Entry, Journal, Story, encode_mask
+from napari_simmat.journal.journal import Source
+from napari_simmat.training import Correction
+
+_REMEMBERED = 8
+"""How many former masks of a label are kept, so that undo gives an object back with its clicks."""
+
+Window = tuple[slice, slice]
+
+
+@dataclass(frozen=True, eq=False)
+class Note:
+    """How an object came about, with its mask inside its bounding box."""
+
+    source: Source
+    prompt: Prompt | None
+    window: Window
+    crop: NDArray[np.bool_]
+
+    @property
+    def area(self) -> int:
+        """Size of the object in pixels."""
+        return int(np.count_nonzero(self.crop))
+
+
+class ObjectBook:
+    """Labels of one image with the notes on each object.
+
+    Parameters
+    ----------
+    image : MultiChannelImage
+    story : Story
+        What the journal knows of this image; those objects are there from the start.
+    journal : Journal, optional
+        Where every change is written; without one nothing is kept.
+    on_problem : callable
+        Is told in one sentence what could not be written.
+    """
+
+    def __init__(
+        self,
+        image: MultiChannelImage,
+        story: Story,
+        *,
+        journal: Journal | None,
+        on_problem: Callable[[str], None],
+    ) -> None:
+        self.image = image
+        self.known: NDArray[np.int32] = np.zeros(image.shape, np.int32)
+        self.notes: dict[int, Note] = {}
+        self.restored = 0
+        self._former: dict[int, list[Note]] = {}
+        self._journal = journal
+        self._on_problem = on_problem
+        self._found = list(story.problems)
+        self._highest = story.highest_label
+        for record in story.records:
+            mask = record.mask
+            if mask.shape == self.known.shape and mask.any():
+                self.known[mask] = record.label
+                prompt = Prompt.from_dict(record.prompt) if record.prompt is not None else None
+                self._note(record.label, mask, source=record.source, prompt=prompt)
+        self.restored = len(self.notes)
+        self.target: LabelTarget = ArrayTarget(self.known.copy())
+
+    def problems_found(self) -> list[str]:
+        """What was wrong with the journal, once; books are made on any thread, so this does not signal it."""
+        found, self._found = self._found, []
+        return found
+
+    def attach(self, target: LabelTarget) -> list[int]:
+        """Write to another target from now on; objects that only it holds are taken over.
+
+        Returns
+        -------
+        list of int
+            The labels that were taken over.
+
+        Raises
+        ------
+        SimmatError
+            If the target's labels are not of the image's shape; nothing was changed.
+        """
+        data = label_array(target)
+        if data.shape != self.known.shape:
+            raise SimmatError(
+                f"The labels are {_size(data.shape)} but the image {self.image.name!r} is "
+                f"{_size(self.known.shape)} (rows x columns); choose labels of this image."
+            )
+        missing = (data == 0) & (self.known != 0)
+        if missing.any():
+            target.data_setitem(np.nonzero(missing), self.known[missing])
+        self.target = target
+        return self.sync()[0]
+
+    def accept(self, mask: NDArray[np.bool_], *, label: int | None, prompt: Prompt, adapter: str) -> int:
+        """Write an object and note it; pixels of other objects stay theirs.
+
+        Returns
+        -------
+        int
+            Its label: the given one, or a number that was never used in this image.
+
+        Raises
+        ------
+        PromptError
+            If no pixel is left for the object.
+        """
+        self.sync()
+        data = label_array(self.target)
+        number = self._next_label(data) if label is None else label
+        own = data == number
+        new = mask & ((data == 0) | own)
+        if not new.any():
+            raise PromptError(self._nothing_left(mask, data))
+        changed = new != own
+        if changed.any():
+            where = np.nonzero(changed)
+            self.target.data_setitem(where, np.where(new[where], number, 0).astype(data.dtype))
+        self.known[own] = 0
+        self.known[new] = number
+        self._note(number, new, source="clicks", prompt=prompt)
+        self._write(number, adapter)
+        return number
+
+    def erase(self, label: int) -> None:
+        """Take an object out again.
+
+        Raises
+        ------
+        PromptError
+            If there is no such object.
+        """
+        self.sync()
+        where = np.nonzero(label_array(self.target) == label)
+        if not where[0].size:
+            raise PromptError(f"There is no object {label} in {self.image.name!r}; nothing was erased.")
+        self.target.data_setitem(where, 0)
+        self.sync()
+
+    def sync(self) -> tuple[list[int], list[int]]:
+        """Take over what others changed in the target.
+
+        Returns
+        -------
+        (changed, erased) : lists of int
+            Labels that are new or have another mask, and labels that are gone.
+        """
+        data = label_array(self.target)
+        if data.shape != self.known.shape:
+            self._on_problem(
+                f"The labels layer is {_size(data.shape)} now but the image is {_size(self.known.shape)}; "
+                f"the {len(self.notes)} objects accepted before are kept, changes in the layer are not taken."
+            )
+            return [], []
+        different = data != self.known
+        if not different.any():
+            return [], []
+        touched = np.union1d(data[different], self.known[different])
+        region = _window(different)
+        changed, erased = [], []
+        for label in (int(n) for n in touched if n > 0):
+            window = _hull(region, self.notes[label].window) if label in self.notes else region
+            mask = np.zeros(self.known.shape, bool)
+            mask[window] = data[window] == label
+            if mask.any():
+                self._note(label, mask, **self._origin(label, mask))
+                changed.append(label)
+            else:
+                self._forget(label)
+                erased.append(label)
+        self.known[different] = data[different]
+        for label in changed:
+            self._write(label, "")
+        for label in erased:
+            self._write_erased(label)
+        return changed, erased
+
+    def corrections(self) -> list[Correction]:
+        """Every object as a correction to learn from."""
+        return [
+            Correction(
+                image=self.image, mask=self.mask(label), prompt=note.prompt, label=label, source=note.source
+            )
+            for label, note in sorted(self.notes.items())
+        ]
+
+    def mask(self, label: int) -> NDArray[np.bool_]:
+        """Mask (Y, X) of an object."""
+        mask = np.zeros(self.known.shape, bool)
+        note = self.notes[label]
+        mask[note.window] = note.crop
+        return mask
+
+    def _origin(self, label: int, mask: NDArray[np.bool_]) -> dict[str, object]:
+        """Where a mask found in the target comes from: undo brought an earlier one back, else a brush."""
+        window = _window(mask)
+        for note in reversed(self._former.get(label, [])):
+            if note.window == window and np.array_equal(note.crop, mask[window]):
+                return {"source": note.source, "prompt": note.prompt}
+        current = self.notes.get(label)
+        return {"source": "brush", "prompt": current.prompt if current is not None else None}
+
+    def _note(self, label: int, mask: NDArray[np.bool_], *, source: object, prompt: object) -> None:
+        self._forget(label)
+        window = _window(mask)
+        note = Note(source=source, prompt=prompt, window=window, crop=mask[window].copy())  # type: ignore[arg-type]
+        self.notes[label] = note
+        self._highest = max(self._highest, label)
+
+    def _forget(self, label: int) -> None:
+        note = self.notes.pop(label, None)
+        if note is not None:
+            former = self._former.setdefault(label, [])
+            former.append(note)
+            del former[:-_REMEMBERED]
+
+    def _next_label(self, data: NDArray[np.integer]) -> int:
+        return max(self._highest, int(data.max(initial=0))) + 1
+
+    def _nothing_left(self, mask: NDArray[np.bool_], data: NDArray[np.integer]) -> str:
+        if not mask.any():
+            return "The mask is empty, so there is nothing to accept; click on the object once more."
+        others = ", ".join(str(n) for n in np.unique(data[mask]))
+        return (
+            f"All of this mask belongs to object {others} already; erase that one first, or click elsewhere."
+        )
+
+    def _write(self, label: int, adapter: str) -> None:
+        note = self.notes[label]
+        self._append(
+            "object",
+            label,
+            source=note.source,
+            rle=encode_mask(self.mask(label)),
+            prompt=note.prompt.to_dict() if note.prompt is not None else None,
+            adapter=adapter,
+        )
+
+    def _write_erased(self, label: int) -> None:
+        self._append("erased", label)
+
+    def _append(self, event: str, label: int, **more: object) -> None:
+        if self._journal is None:
+            return
+        image = self.image
+        entry = Entry.model_validate(
+            {
+                "event": event,
+                "image": image.content_key(),
+                "label": label,
+                "image_name": image.name,
+                "image_path": str(image.source or ""),
+                **more,
+            }
+        )
+        try:
+            self._journal.write(entry)
+        except OSError as error:
+            self._on_problem(
+                f"Object {label} is in the labels layer but could not be written to the journal in "
+                f"{self._journal.folder} ({error.strerror or error}); save the labels now."
+            )
+
+
+def _window(mask: NDArray[np.bool_]) -> Window:
+    """Bounding box of what is set; something must be."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    columns = np.flatnonzero(mask.any(axis=0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _hull(a: Window, b: Window) -> Window:
+    (ay, ax), (by, bx) = a, b
+    return (
+        slice(min(ay.start, by.start), max(ay.stop, by.stop)),
+        slice(min(ax.start, bx.start), max(ax.stop, bx.stop)),
+    )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(n) for n in shape)

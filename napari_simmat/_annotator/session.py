@@ -1,0 +1,226 @@
+"""The ground an annotator stands on: images opened and encoded, adapters in use, jobs under way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from psygnal import Signal
+
+from napari_simmat._annotator.jobs import Executor, Job, Kind, Progress, run_now
+from napari_simmat._annotator.objects import ObjectBook
+from napari_simmat._annotator.versions import Version, Versions
+from napari_simmat.errors import AdapterError, Cancelled, ImageError, SimmatError
+from napari_simmat.images import MultiChannelImage
+from napari_simmat.inference import Segmenter
+from napari_simmat.journal import Journal, Story
+from napari_simmat.models import Adapter
+
+
+class Session:
+    """Opens and encodes one image after the other with the adapter in use.
+
+    Books and adapter versions of earlier images are kept when the image is switched.
+    """
+
+    image_changed = Signal(object)
+    opened = Signal(int)  # number of objects that came back from the journal
+    encoded = Signal(object)  # the Segmenter that answers from now on
+    objects_changed = Signal()
+    versions_changed = Signal()
+    problem = Signal(str)  # one sentence for people
+
+    def __init__(
+        self,
+        *,
+        adapter: Adapter | None = None,
+        journal: Journal | None = None,
+        executor: Executor = run_now,
+        device: str | None = None,
+    ) -> None:
+        self.image: MultiChannelImage | None = None
+        self.book: ObjectBook | None = None
+        self.segmenter: Segmenter | None = None
+        self.versions = Versions()
+        self._books: dict[str, ObjectBook] = {}
+        self._journal = journal
+        self._execute = executor
+        self._device = device
+        self._jobs: dict[Kind, Job] = {}
+        if adapter is not None:
+            self.versions.use(self.versions.add(adapter, adapter.card.name))
+
+    def set_image(self, image: MultiChannelImage | None) -> None:
+        """Work on this image from now on; None puts the present one away."""
+        if self.book is not None:
+            self.book.sync()
+        for kind in ("open", "encode", "answer"):
+            self._cancel(kind)
+        self.image, self.book, self.segmenter = image, None, None
+        self.image_changed.emit(image)
+        if image is not None:
+            self._open(image)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any job is under way."""
+        return bool(self._jobs)
+
+    @property
+    def is_encoding(self) -> bool:
+        """Whether an embedding of the image is on its way."""
+        return "encode" in self._jobs
+
+    def cancel_encoding(self) -> bool:
+        """Do without the embedding that is on its way; False if there is none."""
+        was_encoding = self.is_encoding
+        self._cancel("encode")
+        return was_encoding
+
+    # -------------------------------------------------------------- adapters
+
+    def use_version(self, version: Version) -> None:
+        """Answer with another adapter of this session.
+
+        Raises
+        ------
+        AdapterError
+            If it does not fit the image.
+        """
+        if self.image is not None:
+            version.adapter.fits(self.image)
+        self.versions.use(version)
+        self._adapter_changed()
+
+    def undo_training(self) -> bool:
+        """Go back to the adapter that the one in use was trained from; False if there is none."""
+        return self.versions.undo() and self._adapter_changed()
+
+    def redo_training(self) -> bool:
+        """Take an undone training up again; False if there is none."""
+        return self.versions.redo() and self._adapter_changed()
+
+    def load_adapter(self, path: str | Path) -> Version:
+        """Read an adapter file and use it.
+
+        Raises
+        ------
+        AdapterError
+            If the file is no adapter, or one for other channels; the one in use stays.
+        """
+        adapter = Adapter.load(path)
+        if self.image is not None:
+            adapter.fits(self.image)
+        version = self.versions.add(adapter, Path(path).stem)
+        self.use_version(version)
+        return version
+
+    def save_adapter(self, path: str | Path) -> None:
+        """Write the adapter in use to a file.
+
+        Raises
+        ------
+        AdapterError
+            If it cannot be written; an existing file stays as it was.
+        """
+        if self.versions.current is None:
+            raise AdapterError("There is no adapter to save yet; open an image first.")
+        self.versions.current.adapter.save(path)
+
+    def _adapter_changed(self) -> bool:
+        self.versions_changed.emit()
+        if self.image is not None and self.book is not None:
+            self._encode()
+        return True
+
+    # ------------------------------------------------------ opening, encoding
+
+    def _open(self, image: MultiChannelImage) -> None:
+        journal, books = self._journal, dict(self._books)
+
+        def work(progress: Progress) -> ObjectBook:
+            key = image.content_key()
+            if key in books:
+                return books[key]
+            story = journal.read(key) if journal is not None else Story()
+            return ObjectBook(image, story, journal=journal, on_problem=self.problem.emit)
+
+        self._run(Job("open", f"Opening {image.name}", work, partial(self._opened, image)))
+
+    def _opened(self, image: MultiChannelImage, book: ObjectBook) -> None:
+        book.image = image  # the same pixels may have been given another modality
+        self.book = self._books.setdefault(image.content_key(), book)
+        for sentence in book.problems_found():
+            self.problem.emit(sentence)
+        self.opened.emit(book.restored)
+        self.objects_changed.emit()
+        self._encode()
+
+    def _encode(self) -> None:
+        image, device = self._need_image(), self._device
+        version = self.versions.fitting(image)
+
+        def work(progress: Progress) -> Segmenter:
+            adapter = version.adapter if version is not None else Adapter.untrained(image)
+            return Segmenter(image, adapter=adapter, device=device)
+
+        self._cancel("encode")
+        self._run(Job("encode", f"Encoding {image.name}", work, partial(self._encoded, version)))
+
+    def _encoded(self, version: Version | None, segmenter: Segmenter) -> None:
+        self.segmenter = segmenter
+        if version is None:
+            more = f" ({segmenter.image.n_channels} channels)" if self.versions.all else ""
+            version = self.versions.add(segmenter.adapter, f"untrained{more}")
+        if version is not self.versions.current:
+            self.versions.use(version)
+        self.versions_changed.emit()
+        self.encoded.emit(segmenter)
+
+    # ------------------------------------------------------------------ jobs
+
+    def _run(self, job: Job) -> None:
+        """Hand a job out; of each kind only the newest one counts."""
+        self._jobs[job.kind] = job
+        taken = job.take
+
+        def take(result: object) -> None:
+            if self._jobs.get(job.kind) is job:
+                del self._jobs[job.kind]
+                taken(result)
+
+        def failed(error: Exception) -> None:
+            if self._jobs.get(job.kind) is job:
+                del self._jobs[job.kind]
+                self._job_failed(job, error)
+
+        self._execute(replace(job, take=take, failed=failed))
+
+    def _cancel(self, kind: Kind) -> None:
+        job = self._jobs.pop(kind, None)
+        if job is not None:
+            job.cancel.set()
+
+    def _job_failed(self, job: Job, error: Exception) -> None:
+        if isinstance(error, Cancelled):
+            return
+        self.problem.emit(sentence_for(job, error))
+
+    def _need_image(self) -> MultiChannelImage:
+        if self.image is None:
+            raise ImageError("No image is open yet; open one first.")
+        return self.image
+
+    def _need_book(self) -> ObjectBook:
+        if self.book is None:
+            self._need_image()
+            raise ImageError("The image is still being opened; try again in a moment.")
+        return self.book
+
+
+def sentence_for(job: Job, error: Exception) -> str:
+    """What to tell people about an error: its own sentence if it has one."""
+    if isinstance(error, SimmatError):
+        return str(error)
+    return f"{job.title} failed: {type(error).__name__}: {error}"

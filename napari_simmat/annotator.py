@@ -1,0 +1,285 @@
+"""One annotator at work: click, accept, erase, train, undo. Window, command line and tests all drive this.
+
+What is slow is handed out as `Job`s to the executor; by default each is run on the spot. A window passes an
+executor that runs the slow half of a job on another thread and the fast half back on its own, so nothing here
+blocks it. All methods belong to one thread, whichever that is.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from napari_simmat._annotator.clicking import Answer, Clicking
+from napari_simmat._annotator.jobs import Executor, Job, run_now
+from napari_simmat._annotator.objects import Note, ObjectBook
+from napari_simmat._annotator.targets import ArrayTarget, LabelTarget
+from napari_simmat._annotator.versions import Version
+from napari_simmat.errors import PromptError, TrainingError
+from napari_simmat.exporters import export
+from napari_simmat.images import MultiChannelImage
+from napari_simmat.journal import Journal
+from napari_simmat.models import Adapter
+from napari_simmat.training import Corrections, TrainingReport, deep, quick
+
+__all__ = ["Annotator", "Answer", "ArrayTarget", "Job", "LabelTarget", "Note", "Version", "run_now"]
+
+AUTO_QUICK_FROM = 3
+"""Number of objects from which accepting another one trains by itself."""
+
+Mode = Literal["quick", "deep"]
+
+
+class Annotator(Clicking):
+    """An annotator at work on one image after the other.
+
+    Corrections, labels and adapter versions of earlier images are kept when the image is switched.
+
+    Parameters
+    ----------
+    image : MultiChannelImage, optional
+        The first image; `set_image` does the same later.
+    adapter : Adapter, optional
+        What to start from; by default the untrained adapter of the image's modality.
+    journal : Journal, optional
+        Where accepted objects are kept from crashes, and come back from; none by default.
+    auto_quick : bool
+        Train quickly by itself after an object was accepted, once there are three.
+    executor : callable
+        Runs the slow jobs; by default on the spot.
+    device : str, optional
+        "cuda", "mps" or "cpu"; the best there is by default.
+
+    Attributes
+    ----------
+    auto_quick_steps : int or None
+        How long such a training is; None: as long as `quick` thinks best.
+    reports : list of TrainingReport
+        One for each training that was finished, also those that were rolled back.
+
+    Examples
+    --------
+    >>> annotator = Annotator(open_image("scene.tif"))  # doctest: +SKIP
+    >>> annotator.click(120, 88)  # doctest: +SKIP
+    >>> annotator.accept()  # doctest: +SKIP
+    1
+    >>> annotator.deep().reason  # doctest: +SKIP
+    """
+
+    training_started = Signal(str)  # "quick" or "deep"
+    training_step = Signal(int, int, float)  # step, of how many, loss
+    training_finished = Signal(object)  # the TrainingReport
+    training_stopped = Signal(str)  # why there is no report
+
+    def __init__(
+        self,
+        image: MultiChannelImage | None = None,
+        *,
+        adapter: Adapter | None = None,
+        journal: Journal | None = None,
+        auto_quick: bool = False,
+        executor: Executor = run_now,
+        device: str | None = None,
+    ) -> None:
+        super().__init__(adapter=adapter, journal=journal, executor=executor, device=device)
+        self.auto_quick = auto_quick
+        self.auto_quick_steps: int | None = None
+        self.reports: list[TrainingReport] = []
+        self._label_once_answered: tuple[int | None] | None = None
+        self._quick_is_due = False
+        if image is not None:
+            self.set_image(image)
+
+    # ---------------------------------------------------------------- objects
+
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        """Label image (Y, X) of what was accepted so far, 0 is background; not to be written to."""
+        return self._need_book().known
+
+    @property
+    def objects(self) -> dict[int, Note]:
+        """What is known of each accepted object of this image, by label."""
+        return dict(sorted(self.book.notes.items())) if self.book is not None else {}
+
+    def attach(self, target: LabelTarget) -> None:
+        """Write objects of this image into another target; what only the target holds counts as corrections.
+
+        Raises
+        ------
+        SimmatError
+            If the target's labels are not of the image's shape; nothing was changed.
+        """
+        if self._need_book().attach(target):
+            self.objects_changed.emit()
+
+    def accept(self, label: int | None = None) -> int | None:
+        """Turn the shown mask into an object and start the next one.
+
+        Parameters
+        ----------
+        label : int, optional
+            The object that gets this mask; a new one by default.
+
+        Returns
+        -------
+        int or None
+            The object's label. None if the answer to the last click is still on its way: the object is
+            accepted when it comes.
+
+        Raises
+        ------
+        PromptError
+            If there is no mask, or other objects hold all of it.
+        """
+        book, answer = self._need_book(), self.answer
+        if answer is None or not self.is_answered:
+            if self.prompt.is_empty or not {"answer", "encode"} & set(self._jobs):
+                raise PromptError("There is no mask to accept yet; click on an object first.")
+            self._label_once_answered = (label,)
+            return None
+        fingerprint = self.segmenter.adapter.fingerprint if self.segmenter is not None else ""
+        number = book.accept(answer.mask, label=label, prompt=answer.prompt, adapter=fingerprint)
+        self.clear()
+        self.objects_changed.emit()
+        self._train_if_wanted()
+        return number
+
+    def erase(self, label: int) -> None:
+        """Take an accepted object out again; it is no longer learnt from.
+
+        Raises
+        ------
+        PromptError
+            If there is no such object.
+        """
+        self._need_book().erase(label)
+        self.objects_changed.emit()
+
+    def clear(self) -> None:
+        """Drop the prompt and its mask; accepted objects stay."""
+        self._label_once_answered = None
+        super().clear()
+
+    def sync_labels(self) -> bool:
+        """Take over what a brush or an undo changed in the target; True if there was anything."""
+        changed = [book.sync() != ([], []) for book in self._books.values()]
+        if any(changed):
+            self.objects_changed.emit()
+        return any(changed)
+
+    def export(self, path: str | Path, format: str) -> int:
+        """Write the labels of this image to a file; see `napari_simmat.exporters.export`."""
+        self.sync_labels()
+        return export(self.labels, self._need_image(), format, path)
+
+    def _show(self, answer: Answer | None) -> None:
+        super()._show(answer)
+        waiting, self._label_once_answered = self._label_once_answered, None
+        if waiting is None or answer is None:
+            return
+        try:
+            self.accept(waiting[0])
+        except PromptError as error:  # nobody waits for this call to return
+            self.problem.emit(str(error))
+
+    # --------------------------------------------------------------- learning
+
+    @property
+    def training(self) -> Job | None:
+        """The training that is under way."""
+        return self._jobs.get("train")
+
+    def corrections(self) -> Corrections:
+        """All objects of all images that the adapter in use fits, to learn from."""
+        self.sync_labels()
+        found = Corrections()
+        for book in self._fitting_books():
+            for correction in book.corrections():
+                found.add(correction)
+        return found
+
+    def quick(
+        self, *, steps: int | None = None, learning_rate: float | None = None, seed: int = 0
+    ) -> TrainingReport | None:
+        """Learn from the corrections within seconds; see `napari_simmat.training.quick`."""
+        return self._train("quick", steps=steps, learning_rate=learning_rate, seed=seed)
+
+    def deep(
+        self, *, steps: int | None = None, learning_rate: float | None = None, seed: int = 0
+    ) -> TrainingReport | None:
+        """Learn from the corrections through the whole encoder; see `napari_simmat.training.deep`."""
+        return self._train("deep", steps=steps, learning_rate=learning_rate, seed=seed)
+
+    def cancel_training(self) -> None:
+        """Stop the training at its next step; the adapter in use stays."""
+        self._quick_is_due = False
+        if self.training is not None:
+            self.training.cancel.set()
+
+    def _fitting_books(self) -> list[ObjectBook]:
+        current = self.versions.current
+        return [book for book in self._books.values() if current is None or current.fits(book.image)]
+
+    def _train_if_wanted(self) -> None:
+        enough = sum(len(book.notes) for book in self._fitting_books()) >= AUTO_QUICK_FROM
+        if self.auto_quick and enough:
+            self._quick_is_due = self.training is not None
+            if not self._quick_is_due:
+                self._train("quick", steps=self.auto_quick_steps)
+
+    def _train(
+        self, mode: Mode, *, steps: int | None = None, learning_rate: float | None = None, seed: int = 0
+    ) -> TrainingReport | None:
+        """Start a training; its report where it is over when this returns, which needs `run_now`."""
+        if self.training is not None:
+            raise TrainingError("A training is under way; cancel it or wait until it is done.")
+        start, corrections = self.versions.current, self.corrections()
+        if start is None or not len(corrections):
+            raise TrainingError("There is nothing to learn from yet; accept an object first.")
+        trainer = quick if mode == "quick" else deep
+        job = Job(
+            "train",
+            f"Learning ({mode})",
+            work=lambda progress: trainer(
+                corrections,
+                start=start.adapter,
+                steps=steps,
+                learning_rate=learning_rate,
+                seed=seed,
+                on_step=progress,
+                cancel=job.cancel,
+            ),
+            take=partial(self._trained, start),
+            progress=self.training_step.emit,
+        )
+        done = len(self.reports)
+        self.training_started.emit(mode)
+        self._run(job)
+        return self.reports[-1] if len(self.reports) > done else None
+
+    def _trained(self, start: Version, result: tuple[Adapter, TrainingReport]) -> None:
+        adapter, report = result
+        self.reports.append(report)
+        if report.kept:
+            name = self.versions.training_name(report.mode)
+            version = self.versions.add(adapter, name, report=report, parent=start)
+            if self.versions.current is start:  # else the user went elsewhere meanwhile
+                self.versions.use(version)
+                self._adapter_changed()
+            else:
+                self.versions_changed.emit()
+        self.training_finished.emit(report)
+        if self._quick_is_due:
+            self._quick_is_due = False
+            self._train_if_wanted()
+
+    def _job_failed(self, job: Job, error: Exception) -> None:
+        super()._job_failed(job, error)
+        if job.kind == "train":
+            self.training_stopped.emit(str(error))
