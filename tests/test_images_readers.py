@@ -207,6 +207,22 @@ def test_compressed_and_tiled_tiffs_are_read(path, compression):
     assert np.array_equal(open_image(path).data, array)
 
 
+def test_the_value_that_means_not_measured_becomes_missing(path):
+    array = counting(2, 30, 40, dtype="f4")
+    array[1, 3, 4] = -9999
+    tifffile.imwrite(
+        path,
+        array,
+        photometric="minisblack",
+        planarconfig="separate",
+        metadata=None,
+        extratags=[(42113, "s", 0, "-9999", True)],
+    )
+    image = open_image(path)
+    assert np.argwhere(np.isnan(image.data)).tolist() == [[1, 3, 4]]
+    assert "-9999" in image.assumptions[0]
+
+
 def test_complex_tiffs_are_refused_with_what_to_do(path):
     tifffile.imwrite(path, np.zeros((30, 40), np.complex64))
     with pytest.raises(ImageError, match=r"field 7\.tif holds complex numbers.*magnitude and phase"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +40,9 @@ def read_picture(path: Path, *, indices: bool = False) -> Raw:
         If the file is damaged or too large.
     """
     try:
-        with warnings.catch_warnings():
-            # Sizes are judged below, against what an image may be here.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
-                require_size(path, (picture.height, picture.width, len(picture.getbands())), 2)
-                return _read(picture, path, indices)
+        with Image.open(path) as picture:
+            require_size(path, (picture.height, picture.width, len(picture.getbands())), 2)
+            return _read(picture, path, indices)
     except (ImageError, MemoryError):
         raise
     except Image.DecompressionBombError:

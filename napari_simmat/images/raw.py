@@ -17,8 +17,8 @@ __all__ = ["MAX_BYTES", "Raw", "reason", "require_size"]
 MAX_BYTES = 4 << 30
 """The largest decoded image: images are held in memory as a whole."""
 
-# A small file that unpacks to this many bytes, and this many times its own length, was made to fill the memory:
-# what deflate packs best, zeros, it packs a thousandfold.
+# A small file that unpacks to this many bytes, and this many times its own length, was made to fill the
+# memory: what deflate packs best, zeros, it packs a thousandfold.
 SUSPICIOUS_BYTES = 256 << 20
 SUSPICIOUS_RATIO = 2000
 

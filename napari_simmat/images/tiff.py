@@ -54,8 +54,8 @@ def read_tiff(path: Path, *, indices: bool = False) -> Raw:
         raise
     except Exception as error:  # parsers and codecs raise anything at all on damaged files
         raise ImageError(
-            f"{path.name} is a damaged or unusual TIFF ({reason(error)}), expected a complete one; get the file "
-            "again or save it anew."
+            f"{path.name} is a damaged or unusual TIFF ({reason(error)}), expected a complete one; "
+            "get the file again or save it anew."
         ) from error
 
 
@@ -80,7 +80,7 @@ def _read(file: tifffile.TiffFile, path: Path, indices: bool) -> Raw:
         raw = _with_palette_colours(raw, page)
     elif page.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR) and "S" in axes:
         raw = _as_colour_picture(raw, page)
-    return _with_description(raw, file)
+    return _with_description(_without_nodata(raw, page), file)
 
 
 def _require_complete(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, path: Path) -> None:
@@ -141,6 +141,18 @@ def _with_palette_colours(raw: Raw, page: tifffile.TiffPage) -> Raw:
     )
 
 
+def _without_nodata(raw: Raw, page: tifffile.TiffPage) -> Raw:
+    """Make the value that a GeoTIFF of floats declares as "not measured" a NaN; integers have none."""
+    if "GDAL_NODATA" not in page.tags or raw.array.dtype.kind != "f":
+        return raw
+    missing = raw.array == raw.array.dtype.type(page.nodata)
+    if not missing.any():
+        return raw
+    said = f"Pixels of the value {page.nodata:g} are marked as not measured and were taken as missing."
+    array = np.where(missing, raw.array.dtype.type(np.nan), raw.array)
+    return replace(raw, array=array, assumptions=(*raw.assumptions, said))
+
+
 def _with_description(raw: Raw, file: tifffile.TiffFile) -> Raw:
     """Add names, wavelengths and pixel size where the file gives them."""
     if file.is_ome and file.ome_metadata:
@@ -191,12 +203,11 @@ def _refuse_entities(file: tifffile.TiffFile, path: Path) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep tifffile's log of every oddity off the terminal: what matters becomes an `ImageError`."""
-    logger, handler = logging.getLogger("tifffile"), logging.NullHandler()
-    propagate = logger.propagate
-    logger.addHandler(handler)
-    logger.propagate = False
+    logger, silence = logging.getLogger("tifffile"), logging.Filter("nothing is called so")
+    logger.addFilter(
+        silence
+    )  # one for each reader, so that readers in several threads do not disturb each other
     try:
         yield
     finally:
-        logger.propagate = propagate
-        logger.removeHandler(handler)
+        logger.removeFilter(silence)
