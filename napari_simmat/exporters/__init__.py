@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_simmat.errors import ExportError
 from napari_simmat.atomic import write_atomically
+from napari_simmat.errors import ExportError
 from napari_simmat.exporters._objects import LabelObjects
 from napari_simmat.exporters.coco import coco
 from napari_simmat.exporters.geojson import geojson
