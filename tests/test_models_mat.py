@@ -8,7 +8,7 @@ import torch
 
 from napari_simmat.images import as_image
 from napari_simmat.models import MAT, Adapter, load_base_model
-from napari_simmat.models.mat import principal_components
+from napari_simmat.models.mat import component_colours, principal_components, whitened
 
 SHAPE = (224, 192)
 
@@ -102,11 +102,11 @@ def test_both_paths_of_a_mat_learn_from_the_zero_start():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
 
-def test_principal_components_are_uncorrelated_with_unit_variance_and_brighter_for_more_signal():
+def test_whitened_components_are_uncorrelated_with_unit_variance_and_brighter_for_more_signal():
     generator = torch.Generator().manual_seed(0)
     mixing = torch.rand(6, 6, generator=generator)
     samples = torch.randn(5000, 6, generator=generator) @ mixing
-    components = principal_components(samples, 3)
+    components = whitened(*principal_components(samples, 3))
     scores = (samples - samples.mean(0)) @ components.T
     covariance = scores.T @ scores / (len(scores) - 1)
     assert torch.allclose(covariance, torch.eye(3), atol=1e-3)
@@ -115,9 +115,20 @@ def test_principal_components_are_uncorrelated_with_unit_variance_and_brighter_f
 
 def test_principal_components_beyond_the_rank_are_zero():
     line = torch.linspace(-1, 1, 50)[:, None] * torch.tensor([[1.0, 2.0, 3.0, 4.0]])
-    components = principal_components(line, 3)
-    assert components[0].abs().sum() > 0
-    assert components[1:].abs().sum() == 0
+    directions, spreads = principal_components(line, 3)
+    assert directions[0].norm() == pytest.approx(1)
+    assert directions[1:].abs().sum() == 0 and spreads[1:].sum() == 0
+
+
+def test_colours_of_components_have_the_spread_that_sam_expects_and_do_not_amplify_noise():
+    generator = torch.Generator().manual_seed(0)
+    signal = torch.randn(5000, 1, generator=generator)
+    samples = signal.expand(-1, 5) + 0.05 * torch.randn(5000, 5, generator=generator)
+    directions, spreads = principal_components(samples, 3)
+    picture = (samples - samples.mean(0)) @ component_colours(directions, spreads).T
+    assert torch.allclose(picture.std(0), torch.ones(3), atol=0.01)
+    # Five noisy copies of one signal are a grey picture of it.
+    assert torch.corrcoef(torch.cat([picture, signal], 1).T).min() > 0.99
 
 
 def test_a_mat_without_channels_is_refused():

@@ -19,7 +19,16 @@ from napari_simmat.images import ModalityProfile, MultiChannelImage, profile_for
 from napari_simmat.models.base import BaseModel, load_base_model
 from napari_simmat.models.card import AdapterCard
 from napari_simmat.models.lora import inject, lora_layers, merge, sharing_copy
-from napari_simmat.models.mat import BOTTLENECK, MAT, MAX_DIRECT_CHANNELS, MatMode, pick_channels, principal_components
+from napari_simmat.models.mat import (
+    BOTTLENECK,
+    MAT,
+    MAX_DIRECT_CHANNELS,
+    MatMode,
+    component_colours,
+    pick_channels,
+    principal_components,
+    whitened,
+)
 from napari_simmat.models.sam import AdaptedSam, Sam
 
 FORMAT = "napari-simmat adapter 1"
@@ -78,20 +87,18 @@ class Adapter:
         profile = profile_for(listed[0]) if profile is None else profile
         base = load_base_model() if base is None else base
         count = profile.n_channels
-        components = None
+        projection, components = None, None
         if count > MAX_DIRECT_CHANNELS or profile.pseudo_rgb is None:
             samples = torch.cat([_pixels(profile, image) for image in listed[:8]])
-            components = principal_components(samples, BOTTLENECK)
+            directions, spreads = principal_components(samples, BOTTLENECK)
+            components = whitened(directions, spreads)
+            projection = component_colours(directions[:3], spreads[:3])
         if profile.pseudo_rgb is not None:
             projection = pick_channels(count, profile.pseudo_rgb)
-        else:
-            assert components is not None
-            projection = components[:3].clone()
-            # With fewer than three components the last one stands in, so that no colour is empty.
-            for row in range(1, 3):
-                if not projection[row].any():
-                    projection[row] = projection[row - 1]
-        module = MAT(count, mode=mat, projection=projection, components=components)
+        # The same start each time: embeddings are cached under the adapter's fingerprint.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            module = MAT(count, mode=mat, projection=projection, components=components)
         card = AdapterCard(base_model=base.name, base_sha256=base.sha256, mat=mat)
         return cls(profile, card, {f"mat.{k}": v for k, v in module.state_dict().items()})
 

@@ -92,8 +92,8 @@ def pick_channels(n_channels: int, indices: tuple[int, int, int]) -> Tensor:
     return projection
 
 
-def principal_components(samples: Tensor, n_components: int) -> Tensor:
-    """Leading principal directions of z-scored samples.
+def principal_components(samples: Tensor, n_components: int) -> tuple[Tensor, Tensor]:
+    """Leading principal directions of samples.
 
     Parameters
     ----------
@@ -104,18 +104,42 @@ def principal_components(samples: Tensor, n_components: int) -> Tensor:
 
     Returns
     -------
-    Tensor, (n_components, C)
-        Scaled so that each component has unit variance on the samples; signed so that more signal is brighter.
+    directions : Tensor, (n_components, C)
+        Of unit length, signed so that more signal is more of the component.
+    spreads : Tensor, (n_components,)
+        Standard deviation of the samples along each.
     """
     centred = (samples - samples.mean(0)).double()
     covariance = centred.T @ centred / max(1, len(centred) - 1)
     values, vectors = torch.linalg.eigh(covariance)
-    out = torch.zeros(n_components, samples.shape[1])
-    rank = min(n_components, samples.shape[1])
-    for row in range(rank):
+    directions, spreads = torch.zeros(n_components, samples.shape[1]), torch.zeros(n_components)
+    for row in range(min(n_components, samples.shape[1])):
         value, direction = values[-1 - row], vectors[:, -1 - row]
         if value <= 1e-9 * values[-1].clamp_min(1e-12):
             break
-        sign = 1.0 if direction.sum() >= 0 else -1.0
-        out[row] = (sign * direction / value.sqrt()).float()
-    return out
+        directions[row] = (direction if direction.sum() >= 0 else -direction).float()
+        spreads[row] = value.sqrt().float()
+    return directions, spreads
+
+
+def component_colours(directions: Tensor, spreads: Tensor) -> Tensor:
+    """Projection (3, C) that shows the first three principal components as a natural picture would.
+
+    The first is brightness, the second blue against red, the third green against both, which are the principal
+    components of natural colours. Each keeps its spread relative to the others, so that noise in a faint component
+    is not blown up, and the picture is scaled so that red, green and blue have unit variance, as SAM's input has.
+
+    Parameters
+    ----------
+    directions : Tensor, (3, C)
+    spreads : Tensor, (3,)
+    """
+    axes = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
+    axes = axes / axes.norm(dim=1, keepdim=True)
+    deviation = (axes.T * spreads).norm(dim=1, keepdim=True)  # of red, green and blue
+    return (axes.T @ directions) / deviation.clamp_min(1e-6)
+
+
+def whitened(directions: Tensor, spreads: Tensor) -> Tensor:
+    """Directions scaled so that the samples have unit variance along each; absent components stay zero."""
+    return directions / torch.where(spreads > 0, spreads, torch.ones_like(spreads))[:, None]
