@@ -1,0 +1,40 @@
+"""The window: a napari panel, the reader and the samples. Qt and napari live here alone.
+
+Names are imported on first use: napari imports this module to read a file, long before it needs the panel.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_HOMES = {
+    "SimmatPanel": "panel",
+    "dock_panel": "window",
+    "get_reader": "contributions",
+    "motorcycle_sample": "contributions",
+    "open_window": "window",
+    "run_demo": "window",
+    "simulated_sample": "contributions",
+}
+
+__all__ = [
+    "SimmatPanel",
+    "dock_panel",
+    "get_reader",
+    "motorcycle_sample",
+    "open_window",
+    "run_demo",
+    "simulated_sample",
+]
+
+if TYPE_CHECKING:
+    from napari_simmat.plugin.contributions import get_reader, motorcycle_sample, simulated_sample
+    from napari_simmat.plugin.panel import SimmatPanel
+    from napari_simmat.plugin.window import dock_panel, open_window, run_demo
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

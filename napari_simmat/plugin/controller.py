@@ -1,0 +1,274 @@
+"""Between the annotator, which knows no window, and the widgets, which know no engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_simmat.annotator import Annotator
+from napari_simmat.errors import SimmatError
+from napari_simmat.images import MultiChannelImage
+from napari_simmat.journal import Journal
+from napari_simmat.plugin.executor import Executor
+from napari_simmat.plugin.geometry import to_pixels
+from napari_simmat.plugin.image_choice import ImageChoice
+from napari_simmat.plugin.keys import CanvasKeys
+from napari_simmat.plugin.mouse import CanvasMouse
+from napari_simmat.plugin.stage import Stage
+
+_SYNC_MS = 150
+"""How long after an edit the labels are looked at: a brush stroke tells of itself many times."""
+
+
+class Controller(QObject):
+    """Drives one annotator from one napari window.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    journal : Journal, optional
+        By default the user's own.
+    parent : QObject, optional
+    """
+
+    said = Signal(str, bool)
+    """One sentence for the user, and whether it is about a problem."""
+
+    tools_changed = Signal()
+    """The sign of the next click or the use of the mouse is another one."""
+
+    def __init__(self, viewer: Any, *, journal: Journal | None = None, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.viewer = viewer
+        self.executor = Executor(self)
+        self.annotator = Annotator(
+            journal=Journal() if journal is None else journal, auto_quick=True, executor=self.executor
+        )
+        self.images = ImageChoice(viewer, self.executor, self)
+        self.stage = Stage(viewer)
+        self.sign = 1
+        self._is_closed = False
+        self._mouse = CanvasMouse(viewer, on_click=self._on_click, on_drag=self._on_drag, on_box=self._on_box)
+        self._keys = CanvasKeys(viewer, self._actions(), self._wants_keys, self)
+        self._sync = QTimer(self)
+        self._sync.setSingleShot(True)
+        self._sync.setInterval(_SYNC_MS)
+        self._sync.timeout.connect(self._sync_labels)
+        self._connect()
+
+    # ------------------------------------------------------------------- tools
+
+    @property
+    def mode(self) -> str:
+        """What the left mouse button does: "points", "box" or "off"."""
+        return self._mouse.mode
+
+    def set_mode(self, mode: str) -> None:
+        """Use the mouse for points, for a box, or leave it to napari."""
+        self._mouse.set_mode(mode)
+        self._keys.refresh()
+        self.tools_changed.emit()
+
+    def set_sign(self, sign: int) -> None:
+        """What the next click means: 1 the object, 0 background."""
+        self.sign = sign
+        self.tools_changed.emit()
+
+    def flip_sign(self) -> None:
+        """The next click means the opposite."""
+        self.set_sign(1 - self.sign)
+
+    # ----------------------------------------------------------------- actions
+
+    def accept(self) -> None:
+        """Write the shown mask as an object."""
+
+        def accept() -> None:
+            self._show_objects()
+            self.annotator.accept()
+
+        self._try(accept)
+
+    def reject(self) -> None:
+        """Drop the mask and its clicks."""
+        self.annotator.clear()
+
+    def undo(self) -> None:
+        """Take back the last click; without clicks, napari's undo of the objects layer."""
+        if not self.annotator.undo_click() and self.stage.objects is not None:
+            self.stage.objects.undo()
+            self._sync_labels()
+
+    def redo(self) -> None:
+        """The opposite of `undo`."""
+        if not self.annotator.redo_click() and self.stage.objects is not None:
+            self.stage.objects.redo()
+            self._sync_labels()
+
+    def erase(self, label: int | None = None) -> None:
+        """Erase an object, by default the one under the mouse."""
+        found = self._label_at_cursor() if label is None else label
+        if found:
+            self._show_objects()
+            self._try(lambda: self.annotator.erase(found))
+        else:
+            self.said.emit("There is no object under the mouse.", False)
+
+    def segment(self) -> None:
+        """Ask the model again, encoding the image if that was cancelled."""
+        self._try(self.annotator.ask_again)
+
+    def cancel(self) -> None:
+        """Stop what runs; if nothing does, drop the clicks."""
+        if self.annotator.training is not None:
+            self.annotator.cancel_training()
+        elif not self.annotator.cancel_encoding():
+            self.annotator.clear()
+
+    def train(self, mode: str, **settings: Any) -> None:
+        """Learn from the corrections: "quick" or "deep"."""
+        self._try(lambda: getattr(self.annotator, mode)(**settings))
+
+    def export(self, path: Path, format: str) -> None:
+        """Write the objects of the image to a file."""
+
+        def export() -> None:
+            count = self.annotator.export(path, format)
+            self.said.emit(f"{count} object{'s' if count != 1 else ''} written to {path.name}.", False)
+
+        self._try(export)
+
+    def load_adapter(self, path: Path) -> None:
+        """Use an adapter file."""
+        self._try(lambda: self.annotator.load_adapter(path))
+
+    def save_adapter(self, path: Path) -> None:
+        """Write the adapter in use to a file."""
+        if self._try(lambda: self.annotator.save_adapter(path)):
+            self.said.emit(f"Saved {path.name}.", False)
+
+    def use_version(self, index: int) -> None:
+        """Answer with another version of the adapter."""
+        self._try(lambda: self.annotator.use_version(self.annotator.versions.all[index]))
+
+    def close(self) -> None:
+        """Stop everything at its next step and leave the window as it was; does not wait."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._sync.stop()
+        self.annotator.sync_labels()
+        self.executor.stop()
+        for part in (self._keys, self._mouse, self.images, self.stage):
+            part.close()
+
+    # ------------------------------------------------------------------ inside
+
+    def _connect(self) -> None:
+        self.images.opened.connect(self._on_opened)
+        self.images.problem.connect(self._on_problem)
+        self.stage.edited.connect(self._on_edited)
+        annotator = self.annotator
+        annotator.problem.connect(self._on_problem)
+        annotator.opened.connect(self._on_ready)
+        annotator.prompt_changed.connect(self._on_prompt)
+        annotator.answered.connect(self._on_answer)
+
+    def _actions(self) -> dict[str, Callable[[], object]]:
+        names = ("flip_sign", "accept", "reject", "segment", "undo", "redo", "erase", "cancel")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "clear": self.reject,
+            "next_candidate": self.annotator.cycle_candidate,
+        }
+
+    def catch_tab(self, window: Any) -> None:
+        """Make Tab work on the canvas of this window."""
+        self._keys.catch_tab(window)
+
+    def _wants_keys(self) -> bool:
+        return self._mouse.is_ours and self.images.layer is not None
+
+    def _on_opened(self, layer: Any, image: MultiChannelImage | None) -> None:
+        self.annotator.set_image(None)
+        if layer is None:
+            # The layer may be going at this very moment, and napari is not done with the others.
+            QTimer.singleShot(0, self._leave_stage)
+        else:
+            assert image is not None
+            self.stage.set_image_layer(layer, image.shape)
+            self.annotator.set_image(image)
+        self._keys.refresh()
+
+    def _leave_stage(self) -> None:
+        if self.images.layer is None and not self._is_closed:
+            self.stage.set_image_layer(None)
+
+    def _on_ready(self, restored: int) -> None:
+        self._try(self._show_objects)
+
+    def _show_objects(self) -> None:
+        """Make the objects layer if it is not there (any more), with all that was accepted."""
+        if self.annotator.book is not None and self.stage.objects is None:
+            self.annotator.attach(self.stage.show_objects(self.annotator.labels))
+
+    def _on_prompt(self, prompt: Any) -> None:
+        if self.stage.image_layer is not None:
+            self.stage.show_prompt(prompt)
+
+    def _on_answer(self, answer: Any) -> None:
+        if self.stage.image_layer is not None:
+            self.stage.show_mask(None if answer is None else answer.mask)
+
+    def _on_click(self, world: Any, is_opposite: bool) -> None:
+        if self.annotator.image is None:
+            self.said.emit("Open or choose an image first.", False)
+            return
+        label = 1 - self.sign if is_opposite else self.sign
+        y, x = to_pixels(self.stage.image_layer, world)
+        self._try(lambda: self.annotator.click(y, x, label))
+
+    def _on_drag(self, start: Any, end: Any) -> None:
+        layer = self.stage.image_layer
+        if layer is not None:
+            self.stage.show_box((*to_pixels(layer, start), *to_pixels(layer, end)))
+
+    def _on_box(self, corners: tuple[Any, Any] | None) -> None:
+        layer = self.stage.image_layer
+        if layer is None:
+            return
+        if corners is None:
+            self.stage.show_box(self.annotator.prompt.box)
+            return
+        (y0, x0), (y1, x1) = (to_pixels(layer, corner) for corner in corners)
+        if not self._try(lambda: self.annotator.set_box(y0, x0, y1, x1)):
+            self.stage.show_box(self.annotator.prompt.box)
+
+    def _label_at_cursor(self) -> int:
+        layer, book = self.stage.image_layer, self.annotator.book
+        if layer is None or book is None:
+            return 0
+        y, x = (round(v) for v in to_pixels(layer, self.viewer.cursor.position))
+        height, width = book.known.shape
+        return int(book.known[y, x]) if 0 <= y < height and 0 <= x < width else 0
+
+    def _on_edited(self) -> None:
+        self._sync.start()
+
+    def _sync_labels(self) -> None:
+        self._try(self.annotator.sync_labels)
+
+    def _on_problem(self, sentence: str) -> None:
+        self.said.emit(sentence, True)
+
+    def _try(self, action: Callable[[], object]) -> bool:
+        """Do something; what goes wrong is said in one sentence. False if it did."""
+        try:
+            action()
+        except SimmatError as error:
+            self.said.emit(str(error), True)
+            return False
+        return True

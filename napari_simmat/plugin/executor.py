@@ -1,0 +1,46 @@
+"""Two long-lived threads: one answers, one learns, so that nobody waits for a training to click."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_simmat.annotator import Job
+from napari_simmat.plugin.worker import Worker
+
+
+class Executor(QObject):
+    """Runs the annotator's jobs off the event loop.
+
+    Parameters
+    ----------
+    parent : QObject, optional
+    """
+
+    changed = Signal()
+    """Another job runs now, or none."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._answering = Worker("simmat-answers", self)
+        self._learning = Worker("simmat-learns", self)
+        for worker in self.workers:
+            worker.changed.connect(self.changed)
+
+    def __call__(self, job: Job) -> None:
+        """Run a job on the thread for its kind."""
+        (self._learning if job.kind == "train" else self._answering).submit(job)
+
+    @property
+    def workers(self) -> tuple[Worker, Worker]:
+        """The thread that answers and the one that learns."""
+        return self._answering, self._learning
+
+    @property
+    def current(self) -> Job | None:
+        """The job that people wait for most: a training, else what the other thread does."""
+        return self._learning.current or self._answering.current
+
+    def stop(self) -> None:
+        """Cancel everything and end both threads at their next step; returns at once."""
+        for worker in self.workers:
+            worker.stop()

@@ -1,0 +1,128 @@
+"""The dock panel: the sections in the order of the work, and the footer."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QApplication, QFrame, QMainWindow, QScrollArea, QVBoxLayout, QWidget
+
+from napari_simmat.journal import Journal
+from napari_simmat.plugin.controller import Controller
+from napari_simmat.plugin.footer import Footer
+from napari_simmat.plugin.sections.accept_section import AcceptSection
+from napari_simmat.plugin.sections.candidate_section import CandidateSection
+from napari_simmat.plugin.sections.export_section import ExportSection
+from napari_simmat.plugin.sections.image_section import ImageSection
+from napari_simmat.plugin.sections.model_section import ModelSection
+from napari_simmat.plugin.sections.prompt_section import PromptSection
+from napari_simmat.plugin.sections.train_section import TrainSection
+
+WIDTH = 340
+
+
+class SimmatPanel(QWidget):
+    """Everything between a multi-channel image and its objects, in the order of the work.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        napari gives it by this name.
+    journal : Journal, optional
+        By default the user's own.
+    """
+
+    def __init__(self, napari_viewer: Any, *, journal: Journal | None = None) -> None:
+        super().__init__()
+        self.controller = controller = Controller(napari_viewer, journal=journal)
+        self.image = ImageSection(controller.images)
+        self.model = ModelSection(controller)
+        self.prompt = PromptSection(controller)
+        self.candidates = CandidateSection(controller)
+        self.accept = AcceptSection(controller)
+        self.train = TrainSection(controller)
+        self.export = ExportSection(controller)
+        self.footer = Footer(controller)
+        self._lay_out()
+        # Whichever way the panel goes, its threads must stop; the controller is no child and outlives it.
+        self.destroyed.connect(partial(_close, controller))
+        application = QApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(controller.close)
+        controller.images.start()
+
+    @property
+    def sections(self) -> tuple[QWidget, ...]:
+        """The parts in the order of the work."""
+        return (
+            self.image,
+            self.model,
+            self.prompt,
+            self.candidates,
+            self.accept,
+            self.train,
+            self.export,
+        )
+
+    def _lay_out(self) -> None:
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(6, 0, 6, 0)
+        column.setSpacing(2)
+        for i, section in enumerate(self.sections):
+            if i:
+                column.addWidget(_line())
+            column.addWidget(section)
+        column.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidget(inside)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 4)
+        layout.setSpacing(2)
+        layout.addWidget(scroll, 1)
+        footer = QVBoxLayout()
+        footer.setContentsMargins(6, 0, 6, 0)
+        footer.addWidget(_line())
+        footer.addWidget(self.footer)
+        layout.addLayout(footer)
+        self.setMinimumWidth(WIDTH)
+
+    def sizeHint(self) -> QSize:
+        """As narrow as the text allows: the image needs the place."""
+        return QSize(WIDTH, 700)
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Find the window once the panel is docked in it."""
+        super().showEvent(event)
+        window = self._main_window()
+        if window is not None:
+            self.controller.catch_tab(window)
+
+    def event(self, event: QEvent | None) -> bool:
+        """Stop everything when napari takes the panel out for good."""
+        if event is not None and event.type() == QEvent.Type.DeferredDelete:
+            self.controller.close()
+        return super().event(event)
+
+    def _main_window(self) -> QMainWindow | None:
+        widget: Any = self.parentWidget()
+        while widget is not None and not isinstance(widget, QMainWindow):
+            widget = widget.parentWidget()
+        return widget
+
+
+def _line() -> QFrame:
+    line = QFrame()
+    line.setFrameShape(QFrame.Shape.HLine)
+    line.setFixedHeight(1)
+    line.setStyleSheet("background: rgba(128, 128, 128, 80); border: none;")
+    return line
+
+
+def _close(controller: Controller, *_: Any) -> None:
+    controller.close()

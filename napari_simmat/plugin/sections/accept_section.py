@@ -1,0 +1,58 @@
+"""From a mask to an object, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtWidgets import QWidget
+
+from napari_simmat.plugin import tooltips
+from napari_simmat.plugin.controller import Controller
+from napari_simmat.plugin.sections.section import Section, button, combo, fill
+
+
+class AcceptSection(Section):
+    """Accepts or rejects the shown mask; lists and erases the objects.
+
+    Parameters
+    ----------
+    controller : Controller
+    """
+
+    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
+        super().__init__("Accept", parent)
+        self._controller = controller
+        self.accept = button("Accept", tooltips.ACCEPT, action="accept")
+        self.reject = button("Reject", tooltips.REJECT, action="reject")
+        self.accept.setStyleSheet("QPushButton:enabled { font-weight: bold; }")
+        self.objects = combo(tooltips.OBJECT)
+        self.erase = button("Erase", tooltips.ERASE, action="erase")
+        self.add_row(self.accept, self.reject)
+        row = self.add_row(self.objects, self.erase)
+        row.setStretch(0, 1)
+        self.accept.clicked.connect(controller.accept)
+        self.reject.clicked.connect(controller.reject)
+        self.erase.clicked.connect(lambda: controller.erase(self.objects.currentData()))
+        controller.annotator.prompt_changed.connect(self._show_prompt)
+        controller.annotator.objects_changed.connect(self._show_objects)
+        controller.annotator.image_changed.connect(self._show_objects)
+        self._show_objects()
+        self._show_prompt()
+
+    def _show_prompt(self, *_: Any) -> None:
+        has_prompt = not self._controller.annotator.prompt.is_empty
+        self.accept.setEnabled(has_prompt)
+        self.reject.setEnabled(has_prompt)
+
+    def _show_objects(self, *_: Any) -> None:
+        objects = self._controller.annotator.objects
+        entries = [(_describe(label, note), label) for label, note in objects.items()]
+        fill(self.objects, entries or [("no objects yet", None)], len(entries) - 1 if entries else 0)
+        self.objects.setEnabled(bool(entries))
+        self.erase.setEnabled(bool(entries))
+
+
+def _describe(label: int, note: Any) -> str:
+    clicks = len(note.prompt.points) if note.prompt is not None else 0
+    made = "brush" if note.source == "brush" else f"{clicks} click{'s' if clicks != 1 else ''}"
+    return f"object {label}: {note.area} px, {made}"

@@ -1,0 +1,56 @@
+"""Results out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtWidgets import QFileDialog, QWidget
+
+from napari_simmat.plugin import tooltips
+from napari_simmat.plugin.controller import Controller
+from napari_simmat.plugin.sections.section import Section, button, combo, fill
+
+_FORMATS = {
+    "tiff": ("TIFF label image", ".tif"),
+    "coco": ("COCO JSON with run-lengths", ".json"),
+    "csv": ("CSV of measurements", ".csv"),
+    "geojson": ("GeoJSON outlines", ".geojson"),
+    "yolo": ("YOLO outlines", ".txt"),
+}
+
+
+class ExportSection(Section):
+    """Writes the objects of the image to a file.
+
+    Parameters
+    ----------
+    controller : Controller
+    """
+
+    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
+        super().__init__("Export", parent)
+        self._controller = controller
+        self.format = combo(tooltips.FORMAT)
+        self.export = button("Export…", tooltips.EXPORT)
+        fill(self.format, [(text, name) for name, (text, _) in _FORMATS.items()], 0)
+        row = self.add_row(self.format, self.export)
+        row.setStretch(0, 2)
+        row.setStretch(1, 1)
+        self.export.clicked.connect(self._export)
+        controller.annotator.objects_changed.connect(self._show)
+        controller.annotator.image_changed.connect(self._show)
+        self._show()
+
+    def _show(self, *_: Any) -> None:
+        self.export.setEnabled(bool(self._controller.annotator.objects))
+
+    def _export(self) -> None:
+        name = self.format.currentData()
+        text, suffix = _FORMATS[name]
+        image = self._controller.annotator.image
+        proposal = f"{image.name}-objects{suffix}" if image is not None else f"objects{suffix}"
+        path, _ = QFileDialog.getSaveFileName(self, "Export the objects", proposal, f"{text} (*{suffix})")
+        if path:
+            chosen = Path(path)
+            self._controller.export(chosen if chosen.suffix else chosen.with_suffix(suffix), name)

@@ -1,0 +1,76 @@
+"""Which adapter answers, and where it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtWidgets import QFileDialog, QWidget
+
+from napari_simmat.plugin import tooltips
+from napari_simmat.plugin.controller import Controller
+from napari_simmat.plugin.sections.section import Section, button, combo, fill, small_text
+
+_FILES = "Adapter (*.safetensors)"
+
+
+class ModelSection(Section):
+    """Shows the device and the adapter versions; loads, saves, goes back and forth.
+
+    Parameters
+    ----------
+    controller : Controller
+    """
+
+    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
+        super().__init__("Model", parent)
+        self._controller = controller
+        self.device = small_text(tooltips.DEVICE)
+        self.version = combo(tooltips.VERSION)
+        self.undo = button("Undo training", tooltips.UNDO_TRAINING)
+        self.redo = button("Redo", tooltips.REDO_TRAINING)
+        self.load = button("Load…", tooltips.LOAD)
+        self.save = button("Save…", tooltips.SAVE)
+        self.add_row(self.device)
+        self.add_row(self.version, label="Adapter")
+        self.add_row(self.undo, self.redo, self.load, self.save)
+        annotator = controller.annotator
+        self.version.activated.connect(controller.use_version)
+        self.undo.clicked.connect(lambda: annotator.undo_training())
+        self.redo.clicked.connect(lambda: annotator.redo_training())
+        self.load.clicked.connect(self._load)
+        self.save.clicked.connect(self._save)
+        annotator.versions_changed.connect(self._show)
+        annotator.encoded.connect(self._show)
+        annotator.image_changed.connect(self._show)
+        self._show()
+
+    def _show(self, *_: Any) -> None:
+        annotator, versions = self._controller.annotator, self._controller.annotator.versions
+        segmenter = annotator.segmenter
+        if segmenter is None:
+            self.device.setText("no image yet" if annotator.image is None else "encoding the image …")
+        else:
+            self.device.setText(f"{segmenter.adapter.card.base_model} on {segmenter.device_name}")
+        fill(self.version, [(_describe(version), version) for version in versions.all], versions.index)
+        self.version.setEnabled(len(versions.all) > 1)
+        self.undo.setEnabled(versions.can_undo)
+        self.redo.setEnabled(versions.can_redo)
+        self.save.setEnabled(versions.current is not None)
+
+    def _load(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Load an adapter", "", _FILES)
+        if path:
+            self._controller.load_adapter(Path(path))
+
+    def _save(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save the adapter", "adapter.safetensors", _FILES)
+        if path:
+            self._controller.save_adapter(Path(path).with_suffix(".safetensors"))
+
+
+def _describe(version: Any) -> str:
+    report = version.report
+    if report is None or report.held_out_after is None:
+        return str(version.name)
+    return f"{version.name} (IoU {report.held_out_before:.2f} → {report.held_out_after:.2f})"

@@ -1,0 +1,103 @@
+"""What the parts of the panel share: a heading, little space, buttons that leave the keyboard alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+from napari_simmat.plugin.keys import keys_of
+
+_LABEL_WIDTH = 84
+"""Of "Candidates" in the bold of napari's themes, which are only known once the panel is docked."""
+
+
+class Section(QWidget):
+    """One part of the panel; its heading stands in front of its first row, which saves a line.
+
+    Parameters
+    ----------
+    title : str
+    parent : QWidget, optional
+    hint : str
+        Something in small print below the heading.
+    """
+
+    def __init__(self, title: str, parent: QWidget | None = None, *, hint: str = "") -> None:
+        super().__init__(parent)
+        self.setObjectName(title.lower())
+        self.body = QVBoxLayout(self)
+        self.body.setContentsMargins(0, 3, 0, 3)
+        self.body.setSpacing(3)
+        self._heading: QLabel | None = _bold(title)
+        if hint:
+            self._heading.setText(f"{title}<br><small style='font-weight: normal'>{hint}</small>")
+
+    def add_row(self, *widgets: QWidget, label: str | QLabel = "") -> QHBoxLayout:
+        """Put widgets beside each other, behind the heading in the first row, then behind a label if any."""
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        first = self._heading or (QLabel(label) if isinstance(label, str) else label)
+        self._heading = None
+        if first.text():
+            first.setFixedWidth(_LABEL_WIDTH)
+            row.addWidget(first)
+        for widget in widgets:
+            row.addWidget(widget)
+        self.body.addLayout(row)
+        return row
+
+
+def _bold(text: str) -> QLabel:
+    label = QLabel(text)
+    font = label.font()
+    font.setBold(True)
+    label.setFont(font)
+    return label
+
+
+def button(text: str, tooltip: str, *, action: str = "", checkable: bool = False) -> QPushButton:
+    """A button that shows the key of its action and does not take the keyboard away from the canvas."""
+    keys = keys_of(action) if action else ""
+    made = QPushButton(f"{text}  [{keys}]" if keys else text)
+    made.setToolTip(f"{tooltip}\nKey: {keys}" if keys else tooltip)
+    made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    made.setCheckable(checkable)
+    made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    return made
+
+
+def combo(tooltip: str) -> QComboBox:
+    """A combo box as wide as the panel allows, however long its entries are."""
+    made = QComboBox()
+    made.setToolTip(tooltip)
+    made.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+    made.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    made.setMinimumWidth(60)
+    # After a choice the keys belong to the canvas again, else the letters would go on choosing.
+    made.activated.connect(lambda *_: made.clearFocus())
+    return made
+
+
+def fill(box: QComboBox, entries: list[tuple[str, Any]], index: int) -> None:
+    """Show other entries without telling anybody that the choice changed."""
+    box.blockSignals(True)
+    box.clear()
+    for text, data in entries:
+        box.addItem(text, data)
+    box.setCurrentIndex(index)
+    box.blockSignals(False)
+
+
+def small_text(tooltip: str = "") -> QLabel:
+    """A line of secondary text that wraps instead of widening the panel."""
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setToolTip(tooltip)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    font = label.font()
+    font.setPointSizeF(max(font.pointSizeF() - 1, 7.0))
+    label.setFont(font)
+    return label

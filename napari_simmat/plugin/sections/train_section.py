@@ -1,0 +1,127 @@
+"""Learning from what was accepted, watched live and judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from magicgui.widgets import FloatSpinBox, SpinBox
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QWidget
+from superqt import QCollapsible
+
+from napari_simmat.plugin import tooltips
+from napari_simmat.plugin.controller import Controller
+from napari_simmat.plugin.loss_curve import LossCurve
+from napari_simmat.plugin.sections.section import Section, button, small_text
+
+
+class TrainSection(Section):
+    """Starts trainings; shows the loss while they run and the verdict when they are done.
+
+    Parameters
+    ----------
+    controller : Controller
+    """
+
+    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
+        super().__init__("Learn", parent)
+        self._controller = controller
+        annotator = controller.annotator
+        self.auto = QCheckBox("quick after each accept")
+        self.auto.setToolTip(tooltips.AUTO_QUICK)
+        self.auto.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.auto.setChecked(annotator.auto_quick)
+        self.quick = button("Quick (seconds)", tooltips.QUICK)
+        self.deep = button("Deep (minutes)", tooltips.DEEP)
+        self.settings = _Settings()
+        self.curve = LossCurve()
+        self.curve.setToolTip(tooltips.CURVE)
+        self.verdict = small_text(tooltips.VERDICT)
+        self.curve.hide()
+        self.verdict.hide()
+        self.add_row(self.auto)
+        self.add_row(self.quick, self.deep)
+        self.body.addWidget(self.settings)
+        self.body.addWidget(self.curve)
+        self.body.addWidget(self.verdict)
+        self.auto.toggled.connect(lambda on: setattr(annotator, "auto_quick", on))
+        self.quick.clicked.connect(lambda: controller.train("quick", **self.settings.values()))
+        self.deep.clicked.connect(lambda: controller.train("deep", **self.settings.values()))
+        annotator.training_started.connect(self._start)
+        annotator.training_step.connect(self.curve.add)
+        annotator.training_finished.connect(self._finish)
+        annotator.training_stopped.connect(self._stop)
+        annotator.objects_changed.connect(self._enable)
+        annotator.image_changed.connect(self._enable)
+        self._enable()
+
+    def _enable(self, *_: Any) -> None:
+        annotator = self._controller.annotator
+        can_train = bool(annotator.objects) and annotator.training is None
+        self.quick.setEnabled(can_train)
+        self.deep.setEnabled(can_train)
+
+    def _start(self, mode: str) -> None:
+        self.curve.start()
+        self.curve.show()
+        self.verdict.hide()
+        self.quick.setEnabled(False)
+        self.deep.setEnabled(False)
+
+    def _finish(self, report: Any) -> None:
+        self.curve.start(len(report.losses))
+        for step, loss in enumerate(report.losses, 1):
+            self.curve.add(step, len(report.losses), loss)
+        how = (
+            f"{report.mode}, {report.steps} steps, learning rate {report.learning_rate:g}, "
+            f"seed {report.seed}, {report.seconds:.0f} s"
+        )
+        self._say(f"{report.reason}\n{how}", "#2ecc71" if report.kept else "#ffb142")
+
+    def _stop(self, why: str) -> None:
+        self._say(why or "Stopped; nothing was changed.", "#ffb142")
+
+    def _say(self, text: str, colour: str) -> None:
+        self.verdict.setText(text)
+        self.verdict.setStyleSheet(f"QLabel {{ border-left: 3px solid {colour}; padding-left: 5px; }}")
+        self.verdict.show()
+        self._enable()
+
+
+class _Settings(QCollapsible):
+    """What an expert may want to set; folded away."""
+
+    def __init__(self) -> None:
+        super().__init__("Advanced")
+        self.steps = SpinBox(name="steps", label="Steps", min=0, max=100_000, value=0, tooltip=tooltips.STEPS)
+        self.learning_rate = FloatSpinBox(
+            name="learning_rate",
+            label="Learning rate",
+            min=0.0,
+            max=0.1,
+            step=1e-4,
+            value=0.0,
+            tooltip=tooltips.LEARNING_RATE,
+        )
+        self.seed = SpinBox(name="seed", label="Seed", min=0, max=2**31 - 1, value=0, tooltip=tooltips.SEED)
+        self.learning_rate.native.setDecimals(5)
+        for automatic in (self.steps, self.learning_rate):
+            automatic.native.setSpecialValueText("automatic")
+        form = QFormLayout()
+        form.setContentsMargins(8, 0, 8, 0)
+        form.setVerticalSpacing(3)
+        for field in (self.steps, self.learning_rate, self.seed):
+            form.addRow(field.label, field.native)
+        inside = QWidget()
+        inside.setLayout(form)
+        self.setDuration(0)
+        self.addWidget(inside)
+        self.toggleButton().setFocusPolicy(Qt.FocusPolicy.NoFocus)
+
+    def values(self) -> dict[str, Any]:
+        """The settings as the annotator takes them; None where it decides."""
+        return {
+            "steps": self.steps.value or None,
+            "learning_rate": self.learning_rate.value or None,
+            "seed": self.seed.value,
+        }

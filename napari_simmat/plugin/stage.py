@@ -1,0 +1,192 @@
+"""What is drawn over an image: its objects, the proposed mask, the clicks and the box.
+
+Layers are held by reference, never by name. Any of them may be deleted, renamed or hidden by the user at
+any time; what is needed next is made again. Deleting the objects does not delete what was accepted.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels, Layer, Points, Shapes
+from napari.utils.colormaps import DirectLabelColormap
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from napari_simmat.annotator import LabelTarget
+from napari_simmat.inference import Prompt
+from napari_simmat.plugin.geometry import TRANSFORM_EVENTS, follow, plane_transform
+
+POSITIVE, NEGATIVE, MASK = "#2ecc71", "#ff4757", "#00d8ff"
+OWNED = "napari-simmat"
+"""Key in the metadata of the layers made here."""
+
+_EDITS = ("paint", "set_data", "data")
+
+
+class Stage:
+    """Layers over the image at hand.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    """
+
+    edited = Signal()
+    """Somebody may have changed the objects layer; emitted often, and also when nothing changed."""
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        self._image_layer: Any = None
+        self._objects: dict[Layer, Any] = {}
+        self._preview: Any = None
+        self._clicks: Any = None
+        self._box: Any = None
+        self._shape = (1, 1)
+        self._removed_objects = False
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    @property
+    def image_layer(self) -> Any:
+        """The image layer at hand, or None."""
+        return self._image_layer
+
+    @property
+    def objects(self) -> Any:
+        """The Labels layer with the objects of the image at hand, or None."""
+        return self._objects.get(self._image_layer)
+
+    @property
+    def objects_were_removed(self) -> bool:
+        """Whether the user deleted the objects layer of the image at hand."""
+        return self._image_layer is not None and self._removed_objects and self.objects is None
+
+    def set_image_layer(self, layer: Any, shape: tuple[int, int] = (1, 1)) -> None:
+        """Draw over another image of so many rows and columns, or over none."""
+        if self._image_layer is not None:
+            for name in TRANSFORM_EVENTS:
+                getattr(self._image_layer.events, name).disconnect(self._follow)
+        self._drop_drawings()
+        previous, self._image_layer, self._shape = self._image_layer, layer, shape
+        self._removed_objects = False
+        if previous in self._objects and layer is not None:
+            self._objects[previous].visible = False
+        if layer is not None:
+            for name in TRANSFORM_EVENTS:
+                getattr(layer.events, name).connect(self._follow)
+            if self.objects is not None:
+                self.objects.visible = True
+
+    def show_objects(self, labels: NDArray[np.int32]) -> LabelTarget:
+        """The objects layer of the image at hand, made from these labels if there is none."""
+        if self.objects is None:
+            name = f"{self._image_layer.name} objects"
+            layer = self._add("labels", labels.copy(), name=name, opacity=0.55)
+            self._objects[self._image_layer] = layer
+            self._removed_objects = False
+            for event in _EDITS:
+                getattr(layer.events, event).connect(self._on_edited)
+        return self.objects  # type: ignore[no-any-return]
+
+    def show_mask(self, mask: NDArray[np.bool_] | None) -> None:
+        """Draw the proposed mask, or none."""
+        if mask is None and self._preview is None:
+            return
+        data = np.zeros(self._shape, np.uint8) if mask is None else mask.view(np.uint8)
+        if self._preview is None:
+            colours = DirectLabelColormap(color_dict={None: "transparent", 0: "transparent", 1: MASK})
+            self._preview = self._add("labels", data, name="proposed mask", opacity=0.5, colormap=colours)
+            self._preview.editable = False
+        elif mask is not None or self._preview.data.any():
+            self._preview.data = data
+        self._raise_clicks()
+
+    def show_prompt(self, prompt: Prompt) -> None:
+        """Draw the points and the box of a prompt."""
+        self.show_box(prompt.box)
+        if not prompt.points and self._clicks is None:
+            return
+        points = np.asarray(prompt.points, float).reshape(-1, 2)
+        colours = [POSITIVE if label else NEGATIVE for label in prompt.labels]
+        if self._clicks is None:
+            self._clicks = self._add(
+                "points", points, name="clicks", face_color=colours, border_color="white", border_width=0.12
+            )
+            self._clicks.canvas_size_limits = (9, 13)
+            self._clicks.size = max(4.0, max(self._shape) / 60)
+            self._clicks.editable = False
+            return
+        self._clicks.selected_data = set()
+        self._clicks.data = points
+        if len(points):
+            self._clicks.face_color = colours
+            self._clicks.border_color = "white"
+        self._raise_clicks()
+
+    def show_box(self, box: tuple[float, float, float, float] | None) -> None:
+        """Draw a box (y0, x0, y1, x1), or none."""
+        if box is None:
+            if self._box is not None and len(self._box.data):
+                self._box.data = []
+            return
+        y0, x0, y1, x1 = box
+        corners = np.array([(y0, x0), (y0, x1), (y1, x1), (y1, x0)])
+        if self._box is None:
+            width = max(1.0, max(self._shape) / 300)
+            style = {"edge_color": MASK, "face_color": "transparent", "edge_width": width}
+            self._box = self._add("shapes", [corners], name="box", shape_type="rectangle", **style)
+            self._box.editable = False
+        else:
+            self._box.data = [corners]
+
+    def close(self) -> None:
+        """Stop listening and take the drawings away; image and objects stay."""
+        self.set_image_layer(None)
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
+        for layer in self._objects.values():
+            for event in _EDITS:
+                getattr(layer.events, event).disconnect(self._on_edited)
+        self._objects.clear()
+
+    def _add(self, kind: str, data: Any, **options: Any) -> Any:
+        """Add a layer on the image without changing what the user has selected."""
+        selection = list(self._viewer.layers.selection)
+        maker = {"labels": Labels, "points": Points, "shapes": Shapes}[kind]
+        layer = maker(data, metadata={OWNED: True}, **plane_transform(self._image_layer), **options)
+        self._viewer.add_layer(layer)
+        self._viewer.layers.selection = [kept for kept in selection if kept in self._viewer.layers]
+        return layer
+
+    def _raise_clicks(self) -> None:
+        """Keep clicks and box above the mask that they made."""
+        layers = self._viewer.layers
+        for layer in (self._box, self._clicks):
+            if layer is not None and layers.index(layer) < len(layers) - 1:
+                layers.move(layers.index(layer), len(layers))
+
+    def _drop_drawings(self) -> None:
+        for layer in (self._preview, self._clicks, self._box):
+            if layer is not None and layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+        self._preview = self._clicks = self._box = None
+
+    def _follow(self, event: Any = None) -> None:
+        for layer in (self.objects, self._preview, self._clicks, self._box):
+            if layer is not None:
+                follow(layer, self._image_layer)
+
+    def _on_edited(self, event: Any = None) -> None:
+        self.edited.emit()
+
+    def _on_removed(self, event: Any) -> None:
+        gone = event.value
+        for name in ("_preview", "_clicks", "_box"):
+            if getattr(self, name) == gone:
+                setattr(self, name, None)
+        for image_layer, objects in list(self._objects.items()):
+            if objects == gone or image_layer == gone:
+                for edit in _EDITS:
+                    getattr(objects.events, edit).disconnect(self._on_edited)
+                del self._objects[image_layer]
+                self._removed_objects |= image_layer == self._image_layer and image_layer != gone

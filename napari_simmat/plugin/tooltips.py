@@ -1,0 +1,47 @@
+"""Every tooltip of the panel, in one place so that they speak with one voice."""
+
+from __future__ import annotations
+
+LAYER = "The image to segment: any image layer of this window. All its channels are used at once."
+MODALITY = "What the sensor measured. It decides how each channel is scaled for the model."
+CHANNELS = "The channels that the model sees, all of them, whatever is shown on the screen."
+SHOWN = "What you see on the screen. It does not change what the model sees."
+AXIS = "The axis along which the channels lie."
+DEVICE = "Where the model runs; the fastest device of this computer is chosen."
+VERSION = (
+    "The adapter that answers. Each training that helps makes a new version; you can go back to any of them."
+)
+LOAD = "Use an adapter file (.safetensors) that you or somebody else trained for these channels."
+SAVE = "Save this version as one small file that you can share."
+UNDO_TRAINING = "Go back to the version that this one was trained from."
+REDO_TRAINING = "Take the training that was undone up again."
+POINTS = "Click on the image to point at an object. Drag to move the view."
+BOX = "Drag a box around an object."
+OFF = "Leave the mouse and the keys to napari."
+POSITIVE = "The next click is on the object. A right click, or Shift+click, means the opposite."
+NEGATIVE = (
+    "The next click is on what is not part of the object. A right click, or Shift+click, means the opposite."
+)
+UNDO = "Take back the last click; without clicks, take back the last accepted object."
+CLEAR = "Drop all clicks of this object."
+SEGMENT = "Ask the model again."
+CANDIDATE = "The model's alternatives, each with the IoU that it expects. Click on the one that fits best."
+ACCEPT = "Write the mask into the objects layer and start the next object."
+REJECT = "Drop the mask and its clicks."
+OBJECT = "The objects accepted so far, of which one can be erased."
+ERASE = "Erase the object under the mouse, or the one chosen here."
+AUTO_QUICK = (
+    "From three objects on, learn for a few seconds after each accepted object, while you go on clicking."
+)
+QUICK = "Learn from your objects within seconds: only the last layers."
+DEEP = "Learn from your objects through the whole network. It takes minutes, and you can go on clicking."
+CURVE = "How far off the model is on your objects while it learns; lower is better."
+VERDICT = (
+    "Part of your objects is kept aside to judge the training; a version that is worse on them is not kept."
+)
+STEPS = "How many steps to learn; automatic fits most cases."
+LEARNING_RATE = "How far each step goes; automatic fits most cases."
+SEED = "The same seed and the same objects give the same training."
+FORMAT = "TIFF: label image. COCO: masks as run-lengths. CSV: area and channel statistics of each object."
+EXPORT = "Write the objects of this image to a file."
+CANCEL = "Stop at the next step; what was there before stays."
