@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
-import time
+import platform
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
 DEVICE_VARIABLE = "NAPARI_SIMMAT_DEVICE"
-
-# bfloat16 has to win clearly: where the processor only emulates it, it loses clearly.
-_WORTH_IT = 1.5
-_PROBE_SIDE = 768
 
 
 def device_choice() -> str:
@@ -31,15 +27,18 @@ def device_choice() -> str:
 def uses_bfloat16(device_type: str) -> bool:
     """Whether matrix products on this device are worth doing in bfloat16.
 
-    fp16 is no choice: it overflows in the TinyViT encoder. On a CPU one small product is timed, because software
-    emulation of bfloat16 is slower than float32.
+    fp16 is no choice: it overflows in the TinyViT encoder. On a CPU bfloat16 pays where the processor has it; where
+    it is emulated it is slower than float32. What the processor says of itself decides, and no timing: on a machine
+    that happens to be busy another precision would win, and the same clicks would give other masks.
     """
     if device_type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device_type != "cpu":
         return False
-    seconds = {dtype: _product_seconds(dtype) for dtype in (torch.float32, torch.bfloat16)}
-    return seconds[torch.float32] > _WORTH_IT * seconds[torch.bfloat16]
+    if platform.machine().lower() in ("arm64", "aarch64"):
+        return platform.system() == "Linux" and bool(torch.ops.mkldnn._is_mkldnn_bf16_device_supported())
+    checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(check is not None and check() for check in checks)
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:
@@ -58,14 +57,3 @@ def describe_device(device: torch.device) -> str:
         return f"Apple GPU, {precision}"
     threads = torch.get_num_threads()
     return f"CPU, {threads} thread{'s' if threads != 1 else ''}, {precision}"
-
-
-def _product_seconds(dtype: torch.dtype) -> float:
-    """Best of several timings of one matrix product."""
-    a = torch.ones(_PROBE_SIDE, _PROBE_SIDE, dtype=dtype)
-    best = float("inf")
-    for _ in range(6):
-        start = time.perf_counter()
-        a @ a
-        best = min(best, time.perf_counter() - start)
-    return best
