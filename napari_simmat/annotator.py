@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_simmat._annotator.clicking import Answer, Clicking
-from napari_simmat._annotator.jobs import Executor, Job, run_now
+from napari_simmat._annotator.jobs import Executor, Job, Progress, run_now
 from napari_simmat._annotator.objects import Note, ObjectBook
 from napari_simmat._annotator.targets import ArrayTarget, LabelTarget
 from napari_simmat._annotator.versions import Version
@@ -27,7 +27,7 @@ from napari_simmat.journal import Journal
 from napari_simmat.models import Adapter
 from napari_simmat.training import Corrections, TrainingReport, deep, quick
 
-__all__ = ["Annotator", "Answer", "ArrayTarget", "Job", "LabelTarget", "Note", "Version", "run_now"]
+__all__ = ["Annotator", "Answer", "ArrayTarget", "Job", "LabelTarget", "Note", "Progress", "Version", "run_now"]
 
 AUTO_QUICK_FROM = 3
 """Number of objects from which accepting another one trains by itself."""

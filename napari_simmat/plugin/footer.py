@@ -73,7 +73,7 @@ class Footer(QWidget):
         self.say(f"Learning ({mode}); you can go on clicking.", False)
 
     def _show_verdict(self, report: Any) -> None:
-        self.say(report.reason, not report.kept)
+        self.say("The new version answers now." if report.kept else "The version before answers on.", False)
 
     def _show_stopped(self, why: str) -> None:
         self.say(why or "Cancelled; nothing was changed.", False)

@@ -45,7 +45,7 @@ class LossCurve(QWidget):
 
     def sizeHint(self) -> QSize:
         """Low enough to leave the rest of the panel its place."""
-        return QSize(200, 76)
+        return QSize(200, 62)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Draw the curve, or what will be here."""

@@ -14,7 +14,7 @@ from napari_simmat.plugin.keys import keys_of
 from napari_simmat.plugin.sections.section import Section
 from napari_simmat.plugin.thumbnails import crop_around, thumbnail
 
-_SIZE = QSize(74, 52)
+_SIZE = QSize(72, 46)
 _COUNT = 3
 
 

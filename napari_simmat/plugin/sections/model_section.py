@@ -51,7 +51,9 @@ class ModelSection(Section):
         if segmenter is None:
             self.device.setText("no image yet" if annotator.image is None else "encoding the image …")
         else:
-            self.device.setText(f"{segmenter.adapter.card.base_model} on {segmenter.device_name}")
+            self.device.setText(segmenter.device_name)
+            model = segmenter.adapter.card.base_model
+            self.device.setToolTip(f"{model} on {segmenter.device_name}.\n{tooltips.DEVICE}")
         fill(self.version, [(_describe(version), version) for version in versions.all], versions.index)
         self.version.setEnabled(len(versions.all) > 1)
         self.undo.setEnabled(versions.can_undo)

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QSizePol
 
 from napari_simmat.plugin.keys import keys_of
 
-_LABEL_WIDTH = 84
+_LABEL_WIDTH = 90
 """Of "Candidates" in the bold of napari's themes, which are only known once the panel is docked."""
 
 
@@ -28,7 +28,7 @@ class Section(QWidget):
         super().__init__(parent)
         self.setObjectName(title.lower())
         self.body = QVBoxLayout(self)
-        self.body.setContentsMargins(0, 3, 0, 3)
+        self.body.setContentsMargins(0, 2, 0, 2)
         self.body.setSpacing(3)
         self._heading: QLabel | None = _bold(title)
         if hint:

@@ -72,11 +72,12 @@ class TrainSection(Section):
         self.curve.start(len(report.losses))
         for step, loss in enumerate(report.losses, 1):
             self.curve.add(step, len(report.losses), loss)
-        how = (
-            f"{report.mode}, {report.steps} steps, learning rate {report.learning_rate:g}, "
-            f"seed {report.seed}, {report.seconds:.0f} s"
+        self.settings.show_used(report)
+        self._say(report.reason, "#2ecc71" if report.kept else "#ffb142")
+        self.verdict.setToolTip(
+            f"{report.mode.capitalize()}: {report.steps} steps in {report.seconds:.0f} s, learning rate "
+            f"{report.learning_rate:g}, seed {report.seed}, {report.objects} objects.\n{tooltips.VERDICT}"
         )
-        self._say(f"{report.reason}\n{how}", "#2ecc71" if report.kept else "#ffb142")
 
     def _stop(self, why: str) -> None:
         self._say(why or "Stopped; nothing was changed.", "#ffb142")
@@ -116,7 +117,14 @@ class _Settings(QCollapsible):
         inside.setLayout(form)
         self.setDuration(0)
         self.addWidget(inside)
+        self.layout().setContentsMargins(0, 0, 0, 0)
+        self.content().layout().setContentsMargins(0, 0, 0, 0)
         self.toggleButton().setFocusPolicy(Qt.FocusPolicy.NoFocus)
+
+    def show_used(self, report: Any) -> None:
+        """Tell what automatic came down to in the last training."""
+        self.steps.native.setSpecialValueText(f"automatic (last: {report.steps})")
+        self.learning_rate.native.setSpecialValueText(f"automatic (last: {report.learning_rate:g})")
 
     def values(self) -> dict[str, Any]:
         """The settings as the annotator takes them; None where it decides."""
