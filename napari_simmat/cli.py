@@ -101,7 +101,8 @@ def demo(
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="Folder for the before/after picture and table.")
     ] = Path("napari-simmat-demo"),
-    seed: Annotated[int, typer.Option("--seed", help="Of the training.")] = 0,
+    steps: Annotated[int, typer.Option(min=1, metavar="N", help="Training steps.")] = 60,
+    seed: Annotated[int, typer.Option(help="Of the training.")] = 0,
 ) -> None:
     """Do the whole job on a bundled sample: click, correct, train, click better."""
     from napari_simmat._cli.window import has_display, plugin
@@ -111,8 +112,7 @@ def demo(
         return
     from napari_simmat._cli.demo import run_headless
 
-    with cancellable() as cancel:
-        run_headless(out, seed=seed, cancel=cancel)
+    run_headless(out, seed=seed, steps=steps)
 
 
 @app.command(name="info")

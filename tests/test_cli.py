@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -12,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
-from napari_simmat import Segmenter, open_image
+from napari_simmat import Adapter, Segmenter, open_image
 from napari_simmat.cli import main
 from napari_simmat.images import open_dataset, sample_path
 
@@ -209,6 +211,27 @@ def test_ctrl_c_ends_a_training_with_nothing_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+# ------------------------------------------------------------------ demo
+
+
+def test_without_a_display_the_demo_writes_a_picture_and_a_table(run, tmp_path, monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    out = tmp_path / "new" / "folder"
+    status, said, _ = run("demo", "--out", out, "--steps", "2")
+    assert status == 0
+    assert "mean IoU after one click" in said
+
+    objects = sum(len(np.unique(item.load()[1])) - 1 for item in open_dataset(sample_path(TEST)))
+    rows = list(csv.DictReader((out / "before_after.csv").read_text().splitlines()))
+    assert len(rows) == objects
+    assert all(0 <= float(row[key]) <= 1 for row in rows for key in ("iou_before", "iou_after"))
+    with Image.open(out / "before_after.png") as picture:
+        assert picture.width > 3 * 320
+        assert picture.height > 4 * 256
+    assert Adapter.load(out / "adapter.safetensors").profile.n_channels == 5
+
+
 # ---------------------------------------------------------------- export
 
 
@@ -267,8 +290,6 @@ def test_a_click_outside_of_the_image_is_refused(run, small, tmp_path):
 
 
 def test_an_adapter_for_other_channels_is_refused_by_both(run, small, tmp_path):
-    from napari_simmat import Adapter
-
     adapter = tmp_path / "four.safetensors"
     Adapter.untrained(open_image(small)).save(adapter)
     five = tmp_path / "five.tif"

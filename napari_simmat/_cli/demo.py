@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from napari_simmat._cli.picture import Panel, sheet
-from napari_simmat._cli.terminal import Report, progress
+from napari_simmat._cli.terminal import cancellable, progress
 from napari_simmat.annotator import Annotator
 from napari_simmat.atomic import write_atomically
 from napari_simmat.errors import Cancelled, ExportError
@@ -28,6 +28,7 @@ _GOOD = 0.9
 
 Labels = NDArray[np.int32]
 Mask = NDArray[np.bool_]
+Scene = tuple[MultiChannelImage, Labels]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,53 +41,43 @@ class Answered:
     iou: float
 
 
-def run_headless(out: Path, *, seed: int, cancel: threading.Event) -> None:
-    """Annotate the training scenes, train, and compare one-click masks on the test scenes.
+def run_headless(out: Path, *, seed: int, steps: int) -> None:
+    """Annotate two training scenes, train, annotate a third, and compare one-click masks on the test scenes.
 
     Parameters
     ----------
     out : Path
         Folder for `before_after.png`, `before_after.csv` and `adapter.safetensors`; made if missing.
-    seed : int
+    seed, steps : int
         Of the training.
-    cancel : threading.Event
-        Set it to stop.
 
     Raises
     ------
     Cancelled
-        If `cancel` was set; nothing was written then.
+        On Ctrl+C; nothing was written then.
     """
     _make_folder(out)
     console = Console()
-    learn = [item.load() for item in open_dataset(sample_path("camouflage-train"))]
+    scenes = [item.load() for item in open_dataset(sample_path("camouflage-train"), limit=3)]
     test = [item.load() for item in open_dataset(sample_path("camouflage-test"))]
-    annotator = Annotator()
-    annotator.training_step.connect(lambda *_: annotator.cancel_training() if cancel.is_set() else None)
-
-    with progress("one click on each test object") as report:
-        before = _one_click_each(annotator, test, report, cancel)
-    clicks, brushed = 0, 0
-    with progress("annotating") as report:
-        total = sum(len(_objects(truth)) for _, truth in learn)
-        for image, truth in learn:
-            annotator.set_image(image)
-            for label in _objects(truth):
-                used, took_brush = _annotate(annotator, truth == label)
-                clicks, brushed = clicks + used, brushed + took_brush
-                report(len(annotator.corrections()), total, f"{clicks} clicks")
-                _stop_if(cancel)
-    console.print(f"Annotated {total} objects with {clicks} clicks; {brushed} were finished with the brush.")
-    with progress("training") as report:
-        annotator.training_step.connect(lambda step, steps, loss: report(step, steps, f"loss {loss:.3f}"))
-        trained = annotator.deep(seed=seed)
-    with progress("one click on each test object") as report:
-        after = _one_click_each(annotator, test, report, cancel)
+    with cancellable() as cancel:
+        annotator = Annotator()
+        before = _one_click_each(annotator, test, cancel)
+        console.print(f"Untrained: {_annotate_all(annotator, scenes[:2], cancel)}")
+        trained = _train(annotator, seed=seed, steps=steps, cancel=cancel)
+        if trained is not None:
+            console.print(f"Trained {trained.steps} steps in {trained.seconds:.0f} s on {trained.device}.")
+            console.print(trained.reason)
+        console.print(f"Trained: {_annotate_all(annotator, scenes[2:], cancel)}")
+        after = _one_click_each(annotator, test, cancel)
 
     annotator.save_adapter(out / "adapter.safetensors")
     write_atomically(out / "before_after.csv", _csv(before, after))
     write_atomically(out / "before_after.png", _picture(test, before, after))
-    _tell(console, trained, before, after, out)
+    console.print(_table(before, after))
+    console.print(
+        f"Written to {out}: before_after.png, before_after.csv, adapter.safetensors", soft_wrap=True
+    )
 
 
 def _make_folder(out: Path) -> None:
@@ -107,24 +98,48 @@ def _stop_if(cancel: threading.Event) -> None:
         raise Cancelled
 
 
-def _one_click_each(
-    annotator: Annotator,
-    scenes: list[tuple[MultiChannelImage, Labels]],
-    report: Report,
-    cancel: threading.Event,
-) -> list[Answered]:
+def _one_click_each(annotator: Annotator, scenes: list[Scene], cancel: threading.Event) -> list[Answered]:
+    """What the first click on each object gives; nothing is accepted."""
     answered: list[Answered] = []
     total = sum(len(_objects(truth)) for _, truth in scenes)
-    for image, truth in scenes:
-        annotator.set_image(image)
-        for label in _objects(truth):
-            annotator.click(*first_click(truth == label))
-            mask = _shown(annotator)
-            answered.append(Answered(image.name, label, mask, _iou(mask, truth == label)))
-            annotator.clear()
-            report(len(answered), total, "")
-            _stop_if(cancel)
+    with progress("one click on each test object") as report:
+        for image, truth in scenes:
+            annotator.set_image(image)
+            for label in _objects(truth):
+                annotator.click(*first_click(truth == label))
+                mask = _shown(annotator)
+                answered.append(Answered(image.name, label, mask, _iou(mask, truth == label)))
+                annotator.clear()
+                report(len(answered), total, "")
+                _stop_if(cancel)
     return answered
+
+
+def _annotate_all(annotator: Annotator, scenes: list[Scene], cancel: threading.Event) -> str:
+    """Accept every object of some scenes, and tell what it took."""
+    clicks, brushed, done = 0, 0, 0
+    total = sum(len(_objects(truth)) for _, truth in scenes)
+    with progress("annotating") as report:
+        for image, truth in scenes:
+            annotator.set_image(image)
+            for label in _objects(truth):
+                used, took_brush = _annotate(annotator, truth == label)
+                clicks, brushed, done = clicks + used, brushed + took_brush, done + 1
+                report(done, total, f"{clicks} clicks")
+                _stop_if(cancel)
+    return f"{total} objects took {clicks} clicks, and {brushed} of them the brush."
+
+
+def _train(annotator: Annotator, *, seed: int, steps: int, cancel: threading.Event) -> TrainingReport | None:
+    with progress("training") as report:
+
+        def on_step(step: int, total: int, loss: float) -> None:
+            report(step, total, f"loss {loss:.3f}")
+            if cancel.is_set():
+                annotator.cancel_training()
+
+        annotator.training_step.connect(on_step)
+        return annotator.deep(seed=seed, steps=steps)
 
 
 def _annotate(annotator: Annotator, wanted: Mask) -> tuple[int, bool]:
@@ -172,9 +187,7 @@ def _csv(before: list[Answered], after: list[Answered]) -> bytes:
     return text.getvalue().encode("utf-8")
 
 
-def _picture(
-    scenes: list[tuple[MultiChannelImage, Labels]], before: list[Answered], after: list[Answered]
-) -> bytes:
+def _picture(scenes: list[Scene], before: list[Answered], after: list[Answered]) -> bytes:
     rows = []
     for image, truth in scenes:
         colour = screen_rgb(image, (0, 1, 2))
@@ -188,9 +201,7 @@ def _picture(
     return sheet(rows)
 
 
-def _tell(
-    console: Console, report: TrainingReport | None, before: list[Answered], after: list[Answered], out: Path
-) -> None:
+def _table(before: list[Answered], after: list[Answered]) -> Table:
     table = Table("test scene", "objects", "before", "after", title="mean IoU after one click")
     for name in dict.fromkeys(answer.image for answer in before):
         old = [answer for answer in before if answer.image == name]
@@ -198,11 +209,4 @@ def _tell(
         table.add_row(name, str(len(old)), f"{_mean(old):.3f}", f"{_mean(new):.3f}")
     table.add_section()
     table.add_row("all", str(len(before)), f"{_mean(before):.3f}", f"{_mean(after):.3f}")
-    if report is not None:
-        console.print(
-            f"Trained {report.steps} steps in {report.seconds:.0f} s on {report.device}. {report.reason}"
-        )
-    console.print(table)
-    console.print(
-        f"Written to {out}: before_after.png, before_after.csv, adapter.safetensors", soft_wrap=True
-    )
+    return table
