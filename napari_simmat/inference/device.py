@@ -27,18 +27,18 @@ def device_choice() -> str:
 def uses_bfloat16(device_type: str) -> bool:
     """Whether matrix products on this device are worth doing in bfloat16.
 
-    fp16 is no choice: it overflows in the TinyViT encoder. On a CPU bfloat16 pays where the processor has it; where
-    it is emulated it is slower than float32. What the processor says of itself decides, and no timing: on a machine
-    that happens to be busy another precision would win, and the same clicks would give other masks.
+    fp16 is no choice: it overflows in the TinyViT encoder. On a CPU bfloat16 pays where the processor has it;
+    where it is emulated it is slower than float32. What the processor says of itself decides, and no timing: on a
+    machine that happens to be busy another precision would win, and the same clicks would give other masks.
     """
     if device_type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device_type != "cpu":
         return False
     if platform.machine().lower() in ("arm64", "aarch64"):
         return platform.system() == "Linux" and bool(torch.ops.mkldnn._is_mkldnn_bf16_device_supported())
-    checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-    return any(check is not None and check() for check in checks)
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(bool(getattr(torch.cpu, name)()) for name in names if hasattr(torch.cpu, name))
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:
