@@ -28,8 +28,8 @@ def uses_bfloat16(device_type: str) -> bool:
     """Whether matrix products on this device are worth doing in bfloat16.
 
     fp16 is no choice: it overflows in the TinyViT encoder. On a CPU bfloat16 pays where the processor has it;
-    where it is emulated it is slower than float32. What the processor says of itself decides, and no timing: on a
-    machine that happens to be busy another precision would win, and the same clicks would give other masks.
+    where it is emulated it is slower than float32. What the processor says of itself decides, and no timing: on
+    a machine that happens to be busy another precision would win, and the same clicks would give other masks.
     """
     if device_type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
