@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import resource
 import sys
 import threading
 import time
@@ -239,7 +238,7 @@ def _train(
     with _seeded(seed):
         model = recipe.build(start, base).to(device)
     parameters = recipe.unfreeze(model)
-    draw = recipe.sampler(model, start, corrections, rng, watch)
+    draw = recipe.sampler(model, start, corrections, rng)
     began = time.perf_counter()
     losses = train(model, parameters, draw, steps=steps, learning_rate=learning_rate, rng=rng, watch=watch)
     seconds = time.perf_counter() - began
@@ -302,5 +301,11 @@ def _seeded(seed: int) -> Iterator[None]:
 
 def peak_rss_mb() -> float:
     """Largest resident memory of this process so far, in MB."""
+    if sys.platform == "win32":
+        import psutil
+
+        return float(psutil.Process().memory_info().peak_wset) / 2**20
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

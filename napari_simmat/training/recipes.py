@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from napari_simmat.inference import autocast
 from napari_simmat.models import AdaptedSam, Adapter, BaseModel
@@ -16,8 +16,8 @@ from napari_simmat.models.adapter import TOKENS
 from napari_simmat.models.encoders import ImageEncoder
 from napari_simmat.models.lora import lora_layers, matches
 from napari_simmat.training.corrections import Correction, Corrections
-from napari_simmat.training.scenes import WINDOW, Scenes
-from napari_simmat.training.trainer import Sample, Watch
+from napari_simmat.training.scenes import WINDOW, Scenes, Window
+from napari_simmat.training.trainer import Sample
 
 Mode = Literal["quick", "deep"]
 Draw = Callable[[np.random.Generator], Sample]
@@ -45,7 +45,6 @@ class Recipe(ABC):
         start: Adapter,
         corrections: Sequence[Correction],
         rng: np.random.Generator,
-        watch: Watch,
     ) -> Draw:
         """What draws the sample of each step."""
 
@@ -92,7 +91,6 @@ class Deep(Recipe):
         start: Adapter,
         corrections: Sequence[Correction],
         rng: np.random.Generator,
-        watch: Watch,
     ) -> Draw:
         """A fresh window around a random object in each step."""
         scenes = _scenes(model, start, corrections)
@@ -126,21 +124,21 @@ class Quick(Recipe):
         start: Adapter,
         corrections: Sequence[Correction],
         rng: np.random.Generator,
-        watch: Watch,
     ) -> Draw:
-        """One of some dozen windows, whose early features are computed once."""
+        """One of some dozen windows, whose early features are computed when it is first drawn."""
         scenes = _scenes(model, start, corrections)
         device = next(model.parameters()).device
-        cached = []
-        for k in _spread(len(scenes), self.most_windows, rng):
-            watch.check()
-            window = scenes.draw(rng, int(k))
-            x = window.x[None].to(device, memory_format=torch.channels_last)
-            with torch.no_grad(), autocast(device):
-                cached.append((model.early(x), window))
+        chosen = _spread(len(scenes), self.most_windows, rng)
+        cached: dict[int, tuple[Tensor, Window]] = {}
 
         def draw(rng: np.random.Generator) -> Sample:
-            features, window = cached[int(rng.integers(len(cached)))]
+            place = int(rng.integers(len(chosen)))
+            if place not in cached:
+                window = scenes.draw(rng, chosen[place])
+                x = window.x[None].to(device, memory_format=torch.channels_last)
+                with torch.no_grad(), autocast(device):
+                    cached[place] = model.early(x), window
+            features, window = cached[place]
             return Sample(lambda: model.late(features), window.masks, window.offset)
 
         return draw
