@@ -71,7 +71,7 @@ def _read(file: tifffile.TiffFile, path: Path, indices: bool) -> Raw:
     if not shape or series.dtype is None:
         raise ImageError(f"{path.name} is a TIFF without an image; get the file again or save it anew.")
     require_size(path, shape, np.dtype(series.dtype).itemsize)
-    _require_complete(file, series, path)
+    _require_complete(series, path)
     raw = Raw(series.asarray().reshape(shape), axes)
     if len(file.series) > 1:
         names = f"the first of {len(file.series)} images"
@@ -83,24 +83,24 @@ def _read(file: tifffile.TiffFile, path: Path, indices: bool) -> Raw:
     return _with_description(_without_nodata(raw, page), file)
 
 
-def _require_complete(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, path: Path) -> None:
+def _require_complete(series: tifffile.TiffPageSeries, path: Path) -> None:
     """Refuse a file that ends before its pixels do: codecs would fill the rest with zeros."""
-    size = file.filehandle.size
     if series.dataoffset is not None:
-        end = series.dataoffset + series.nbytes
+        segments = [(series.keyframe, series.dataoffset + series.nbytes)]
     else:
         pages = [page for page in series.pages if page is not None]
-        if len(pages) < len(series.pages):
-            raise _truncated(
-                path, f"{len(series.pages) - len(pages)} of {len(series.pages)} pages are missing"
-            )
-        end = max(
-            offset + count
+        missing = len(series.pages) - len(pages)
+        if missing:
+            raise _truncated(path, f"{missing} of {len(series.pages)} pages are missing")
+        segments = [
+            (page, offset + count)
             for page in pages
             for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
-        )
-    if end > size:
-        raise _truncated(path, f"it ends after {size} of at least {end} bytes")
+        ]
+    for page, end in segments:
+        size = page.parent.filehandle.size  # an OME image may be spread over several files
+        if end > size:
+            raise _truncated(path, f"it ends after {size} of at least {end} bytes")
 
 
 def _truncated(path: Path, what: str) -> ImageError:
