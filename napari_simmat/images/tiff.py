@@ -85,6 +85,7 @@ def _read(file: tifffile.TiffFile, path: Path, indices: bool) -> Raw:
 
 def _require_complete(series: tifffile.TiffPageSeries, path: Path) -> None:
     """Refuse a file that ends before its pixels do: codecs would fill the rest with zeros."""
+    segments: list[tuple[tifffile.TiffPage | tifffile.TiffFrame, int]]
     if series.dataoffset is not None:
         segments = [(series.keyframe, series.dataoffset + series.nbytes)]
     else:
