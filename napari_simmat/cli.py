@@ -101,7 +101,7 @@ def demo(
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="Folder for the before/after picture and table.")
     ] = Path("napari-simmat-demo"),
-    steps: Annotated[int, typer.Option(min=1, metavar="N", help="Training steps.")] = 60,
+    steps: Annotated[int, typer.Option(min=1, metavar="N", help="Training steps.")] = 30,
     seed: Annotated[int, typer.Option(help="Of the training.")] = 0,
 ) -> None:
     """Do the whole job on a bundled sample: click, correct, train, click better."""
