@@ -37,6 +37,7 @@ class Answered:
 
     image: str
     label: int
+    click: tuple[float, float]
     mask: Mask
     iou: float
 
@@ -106,9 +107,10 @@ def _one_click_each(annotator: Annotator, scenes: list[Scene], cancel: threading
         for image, truth in scenes:
             annotator.set_image(image)
             for label in _objects(truth):
-                annotator.click(*first_click(truth == label))
+                click = first_click(truth == label)
+                annotator.click(*click)
                 mask = _shown(annotator)
-                answered.append(Answered(image.name, label, mask, _iou(mask, truth == label)))
+                answered.append(Answered(image.name, label, click, mask, _iou(mask, truth == label)))
                 annotator.clear()
                 report(len(answered), total, "")
                 _stop_if(cancel)
@@ -196,7 +198,8 @@ def _picture(scenes: list[Scene], before: list[Answered], after: list[Answered])
         for caption, answers in (("before", before), ("after", after)):
             here = [answer for answer in answers if answer.image == image.name]
             title = f"{caption} training, one click each: mean IoU {_mean(here):.2f} (SWIR, NIR, red)"
-            row.append(Panel(title, false_colour, [answer.mask for answer in here], truth))
+            masks, clicks = [answer.mask for answer in here], [answer.click for answer in here]
+            row.append(Panel(title, false_colour, masks, truth, clicks))
         rows.append(row)
     return sheet(rows)
 

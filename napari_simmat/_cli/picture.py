@@ -28,12 +28,15 @@ class Panel:
         What the model answered, one colour each.
     truth : ndarray, (Y, X) int, optional
         Labels whose outlines are drawn in white.
+    clicks : sequence of (y, x)
+        Drawn as dots.
     """
 
     caption: str
     screen: NDArray[np.uint8]
     masks: Sequence[NDArray[np.bool_]] = ()
     truth: NDArray[np.int32] | None = None
+    clicks: Sequence[tuple[float, float]] = ()
 
 
 def sheet(rows: Sequence[Sequence[Panel]], *, magnification: int = 2) -> bytes:
@@ -56,15 +59,20 @@ def sheet(rows: Sequence[Sequence[Panel]], *, magnification: int = 2) -> bytes:
 
 def _draw(panel: Panel, magnification: int) -> Image.Image:
     screen = panel.screen.astype(np.float32)
-    for i, mask in enumerate(panel.masks):
-        colour = np.array(_COLOURS[i % len(_COLOURS)], np.float32)
-        screen[mask] = 0.45 * screen[mask] + 0.55 * colour
+    tint = screen.copy()
+    # Large ones first and each pixel tinted once, so that masks that cover everything hide nothing.
+    for i, mask in sorted(enumerate(panel.masks), key=lambda pair: -int(pair[1].sum())):
+        tint[mask] = _COLOURS[i % len(_COLOURS)]
+    screen = 0.5 * screen + 0.5 * tint
     large = np.kron(screen.astype(np.uint8), np.ones((magnification, magnification, 1), np.uint8))
     if panel.truth is not None:
         fine = np.kron(panel.truth, np.ones((magnification, magnification), panel.truth.dtype))
         large[ndimage.maximum_filter(fine, 3) != ndimage.minimum_filter(fine, 3)] = 255
     picture = Image.new("RGB", (large.shape[1], large.shape[0] + _CAPTION), (24, 26, 30))
     picture.paste(Image.fromarray(large), (0, _CAPTION))
-    font = ImageFont.load_default(size=14)
-    ImageDraw.Draw(picture).text((2, 2), panel.caption, fill=(235, 235, 235), font=font)
+    pen = ImageDraw.Draw(picture)
+    pen.text((2, 2), panel.caption, fill=(235, 235, 235), font=ImageFont.load_default(size=14))
+    for y, x in panel.clicks:
+        centre = ((x + 0.5) * magnification, (y + 0.5) * magnification + _CAPTION)
+        pen.circle(centre, 4, fill=(255, 255, 255), outline=(0, 0, 0))
     return picture
