@@ -140,6 +140,17 @@ def test_flipped_bytes_give_an_image_or_a_sentence(tmp_path, name, capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_damaged_lzw_data_are_refused_and_end_nothing(tmp_path):
+    rng = np.random.default_rng(2)
+    path = tmp_path / "a.tif"
+    for _ in range(200):
+        content = bytearray(GOOD["lzw.tif"])
+        for position in rng.integers(1000, len(content), 20):
+            content[position] ^= 0x55
+        path.write_bytes(bytes(content))
+        assert "TIFF" in sentence(path)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

@@ -194,17 +194,32 @@ def test_all_real_types_come_through_a_tiff(path, dtype):
 
 
 @pytest.mark.parametrize("compression", ["zlib", "lzw", "lzma", "zstd", "packbits"])
-def test_compressed_and_tiled_tiffs_are_read(path, compression):
-    array = counting(2, 60, 80)
+@pytest.mark.parametrize("layout", ["pages", "tiles", "planes", "samples", "big-endian", "predicted"])
+def test_compressed_tiffs_of_every_layout_are_read(path, compression, layout):
+    array = counting(3, 60, 80)
+    options = {
+        "pages": {},
+        "tiles": {"tile": (32, 32)},
+        "planes": {"planarconfig": "separate", "rowsperstrip": 7},
+        "samples": {"planarconfig": "contig"},
+        "big-endian": {"byteorder": ">"},
+        "predicted": {"predictor": 2},
+    }[layout]
+    stored = np.moveaxis(array, 0, -1) if layout == "samples" else array
+    metadata = None if layout in ("planes", "samples") else {"axes": "CYX"}
     tifffile.imwrite(
-        path,
-        array,
-        photometric="minisblack",
-        metadata={"axes": "CYX"},
-        compression=compression,
-        tile=(32, 32),
+        path, stored, photometric="minisblack", metadata=metadata, compression=compression, **options
     )
     assert np.array_equal(open_image(path).data, array)
+
+
+@pytest.mark.parametrize("dtype", ["?", "u1", "i2", "u4", "f2", "f4", "f8"])
+def test_lzw_holds_all_types(path, dtype):
+    array = (counting(2, 30, 40) % 2).astype(dtype)
+    tifffile.imwrite(path, array, photometric="minisblack", metadata={"axes": "CYX"}, compression="lzw")
+    image = open_image(path)
+    assert image.data.dtype == np.dtype(dtype)
+    assert np.array_equal(image.data, array)
 
 
 def test_the_value_that_means_not_measured_becomes_missing(path):

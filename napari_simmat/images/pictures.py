@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -85,8 +86,6 @@ def _pixels(picture: Image.Image, path: Path) -> NDArray[Any]:
         header = file.read(26)
     deep_colour = picture.format == "PNG" and header[24] == 16 and header[25] != 0
     if deep_colour:  # Pillow would silently keep 8 of the 16 bits
-        import imagecodecs
-
         return np.asarray(imagecodecs.png_decode(path.read_bytes()))
     array = np.asarray(picture)
     return array.astype(np.uint16) if picture.mode == "I" and picture.format == "PNG" else array

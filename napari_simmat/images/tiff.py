@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
@@ -72,7 +73,7 @@ def _read(file: tifffile.TiffFile, path: Path, indices: bool) -> Raw:
         raise ImageError(f"{path.name} is a TIFF without an image; get the file again or save it anew.")
     require_size(path, shape, np.dtype(series.dtype).itemsize)
     _require_complete(series, path)
-    raw = Raw(series.asarray().reshape(shape), axes)
+    raw = Raw(_pixels(series).reshape(shape), axes)
     if len(file.series) > 1:
         names = f"the first of {len(file.series)} images"
         raw = replace(raw, assumptions=(f"The file holds several images; {names} was opened.",))
@@ -81,6 +82,27 @@ def _read(file: tifffile.TiffFile, path: Path, indices: bool) -> Raw:
     elif page.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR) and "S" in axes:
         raw = _as_colour_picture(raw, page)
     return _with_description(_without_nodata(raw, page), file)
+
+
+def _pixels(series: tifffile.TiffPageSeries) -> NDArray[Any]:
+    """Decode all pages.
+
+    LZW goes through libtiff: the decoder that tifffile uses leaves its memory, and ends the program, where the data
+    are damaged.
+    """
+    page = series.keyframe
+    if page.compression != tifffile.COMPRESSION.LZW or page.bitspersample not in (1, 8, 16, 32, 64):
+        return series.asarray()
+    contents: dict[str, bytes] = {}  # an OME image may be spread over several files
+    planes = []
+    for part in series.pages:
+        if part is None:
+            raise ValueError("a page is missing")
+        path = part.parent.filehandle.path
+        if path not in contents:
+            contents[path] = Path(path).read_bytes()
+        planes.append(imagecodecs.tiff_decode(contents[path], index=part.index))
+    return np.stack(planes).astype(series.dtype, copy=False)
 
 
 def _require_complete(series: tifffile.TiffPageSeries, path: Path) -> None:
