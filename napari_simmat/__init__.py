@@ -20,7 +20,18 @@ _HOMES = {
     "Annotator": "napari_simmat.annotator",
 }
 
-__all__ = [*_HOMES, "__version__"]
+__all__ = [
+    "Adapter",
+    "Annotator",
+    "ModalityProfile",
+    "MultiChannelImage",
+    "Prompt",
+    "Segmenter",
+    "__version__",
+    "evaluate",
+    "finetune",
+    "open_image",
+]
 
 if TYPE_CHECKING:
     from napari_simmat.annotator import Annotator

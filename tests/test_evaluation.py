@@ -52,7 +52,8 @@ def test_an_evaluation_counts_objects_and_gives_one_value_for_each_click(discs):
     found = evaluate([discs, discs], clicks=3, on_image=seen.append)
     assert (found.images, found.objects, found.clicks) == (2, 4, 3)
     assert seen == [1, 2]
-    assert len(found.miou) == 3 and found.miou[-1] > 0.9
+    assert len(found.miou) == 3
+    assert found.miou[-1] > 0.9
     assert found.miou_best_of_candidates >= found.miou[0] - 1e-9
     assert found.ci95[0] <= found.miou[0] <= found.ci95[1]
     assert found.noc80 is None

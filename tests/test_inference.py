@@ -38,7 +38,8 @@ def two_discs():
 def test_a_click_gives_the_object_under_it_and_not_the_other(two_discs):
     segmenter, (left, right) = two_discs
     mask, score = segmenter.predict([(60, 50)], [1])
-    assert mask.shape == (120, 200) and mask.dtype == bool
+    assert mask.shape == (120, 200)
+    assert mask.dtype == bool
     assert iou(mask, left) > 0.9
     assert 0 <= score <= 1
     assert iou(segmenter.predict([(60, 150)])[0], right) > 0.9
@@ -53,9 +54,10 @@ def test_a_box_alone_and_a_box_with_a_click_give_the_object(two_discs):
 
 
 def test_a_negative_click_takes_the_second_object_away(two_discs):
-    segmenter, (left, right) = two_discs
+    segmenter, (left, _right) = two_discs
     both, _ = segmenter.predict([(60, 50), (60, 150)], [1, 1])
-    assert both[60, 50] and both[60, 150]
+    assert both[60, 50]
+    assert both[60, 150]
     corrected, _ = segmenter.predict([(60, 50), (60, 150), (60, 150)], [1, 1, 0])
     assert iou(corrected, left) > iou(both, left)
     assert not corrected[60, 150]
@@ -77,7 +79,9 @@ def test_clicks_one_by_one_give_what_all_at_once_give(two_discs):
     fresh = Segmenter(segmenter.image)
     at_once, _ = fresh.predict([(60, 50), (60, 150), (75, 160)], [1, 1, 0])
     assert np.array_equal(last, at_once)
-    assert np.array_equal(segmenter.answer(Prompt.from_dict(json.loads(json.dumps(prompt.to_dict())))).mask(), last)
+    assert np.array_equal(
+        segmenter.answer(Prompt.from_dict(json.loads(json.dumps(prompt.to_dict())))).mask(), last
+    )
 
 
 def test_the_chosen_candidate_is_what_the_next_click_corrects(two_discs):
@@ -153,9 +157,13 @@ def test_a_mask_equals_the_plain_enlargement_of_its_logits():
     rng = np.random.default_rng(1)
     logits = np.full((256, 256), -5, np.float32)
     logits[40:90, 60:130] = rng.normal(1, 2, (50, 70))
-    large = torch.nn.functional.interpolate(torch.from_numpy(logits)[None, None], (1024, 1024), mode="bilinear")
+    large = torch.nn.functional.interpolate(
+        torch.from_numpy(logits)[None, None], (1024, 1024), mode="bilinear"
+    )
     cut = large[..., : frame.shape[0], : frame.shape[1]]
-    plain = torch.nn.functional.interpolate(cut, (483, 648), mode="bilinear", antialias=False)[0, 0].numpy() > 0
+    plain = (
+        torch.nn.functional.interpolate(cut, (483, 648), mode="bilinear", antialias=False)[0, 0].numpy() > 0
+    )
     assert iou(frame.to_mask(logits), plain) > 0.97
 
 

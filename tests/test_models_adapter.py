@@ -29,8 +29,13 @@ def trained(image) -> Adapter:
     """An adapter whose numbers all differ from their start, as training would leave it."""
     start = Adapter.untrained(image)
     torch.manual_seed(0)
-    model = start.build(load_base_model(), lora=("encoder.trunk.stages.3.*", "mask_decoder.*q_proj"), own=TOKENS)
-    for parameter in (*model.mat.parameters(), *(p for _, layer in lora_layers(model.sam) for p in (layer.a, layer.b))):
+    model = start.build(
+        load_base_model(), lora=("encoder.trunk.stages.3.*", "mask_decoder.*q_proj"), own=TOKENS
+    )
+    for parameter in (
+        *model.mat.parameters(),
+        *(p for _, layer in lora_layers(model.sam) for p in (layer.a, layer.b)),
+    ):
         parameter.data.normal_(std=0.02)
     for path in TOKENS:
         weight = model.sam.get_submodule(path).weight
@@ -95,9 +100,15 @@ def test_a_fresh_lora_changes_nothing_and_a_second_injection_adds_nothing():
 
 
 def test_an_adapter_refuses_an_image_with_other_channels_and_names_both():
-    adapter = Adapter.untrained(as_image(np.zeros((4, 9, 9)), channel_axis=0, names=["red", "green", "blue", "nir"]))
-    five = as_image(np.zeros((5, 9, 9)), channel_axis=0, names=["red", "green", "blue", "nir", "swir"], name="field")
-    with pytest.raises(AdapterError, match=r"4 channels \(red, green, blue, nir\).*'field'.*5 channels \(.*swir\)"):
+    adapter = Adapter.untrained(
+        as_image(np.zeros((4, 9, 9)), channel_axis=0, names=["red", "green", "blue", "nir"])
+    )
+    five = as_image(
+        np.zeros((5, 9, 9)), channel_axis=0, names=["red", "green", "blue", "nir", "swir"], name="field"
+    )
+    with pytest.raises(
+        AdapterError, match=r"4 channels \(red, green, blue, nir\).*'field'.*5 channels \(.*swir\)"
+    ):
         adapter.fits(five)
     with pytest.raises(AdapterError, match="5 channels"):
         Segmenter(five, adapter=adapter)
@@ -129,7 +140,7 @@ def test_a_disk_that_is_full_leaves_the_old_file_and_says_so(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
-        with pytest.raises(AdapterError, match="Could not write .*nothing was changed"):
+        with pytest.raises(AdapterError, match=r"Could not write .*nothing was changed"):
             adapter.with_card(name="second").save(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -162,7 +173,10 @@ def spoil_profile(metadata):
         (lambda p: p.write_bytes(b""), "not a readable .safetensors file"),
         (lambda p: p.write_text("<html>404</html>"), "not a readable .safetensors file"),
         (lambda p: p.write_bytes(p.read_bytes()[:300]), "not a readable .safetensors file"),
-        (lambda p: rewritten(p, lambda m: m.update(format="something else")), "has the format 'something else'"),
+        (
+            lambda p: rewritten(p, lambda m: m.update(format="something else")),
+            "has the format 'something else'",
+        ),
         (lambda p: save_file({"x": torch.zeros(1)}, p), "has the format 'unknown'"),
         (lambda p: rewritten(p, spoil_profile), "is damaged"),
         (lambda p: rewritten(p, None, lambda t: t.pop("mat.conv1.weight")), "is damaged"),

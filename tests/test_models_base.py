@@ -134,7 +134,9 @@ def unfolded_mobile_sam_state() -> dict[str, torch.Tensor]:
             module.running_var.uniform_(0.5, 2.0)
     state = {}
     for key, value in trunk.state_dict().items():
-        name = key.replace("patch_embed.conv1.", "patch_embed.seq.0.").replace("patch_embed.conv2.", "patch_embed.seq.2.")
+        name = key.replace("patch_embed.conv1.", "patch_embed.seq.0.").replace(
+            "patch_embed.conv2.", "patch_embed.seq.2."
+        )
         if name.startswith("stages."):
             _, stage, tail = name.split(".", 2)
             name = f"layers.{int(stage) - tail.startswith('downsample.')}.{tail}"

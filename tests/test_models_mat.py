@@ -19,7 +19,9 @@ def stock():
     from segment_anything.modeling import Sam as StockSam
 
     sam = load_base_model().sam
-    model = StockSam(sam.encoder, sam.prompt_encoder, sam.mask_decoder, [123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
+    model = StockSam(
+        sam.encoder, sam.prompt_encoder, sam.mask_decoder, [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
+    )
     model.image_encoder.img_size = 1024
     return model.eval()
 
@@ -99,7 +101,8 @@ def test_both_paths_of_a_mat_learn_from_the_zero_start():
         (mat(x) - 1).square().mean().backward()
         optimiser.step()
     for name, parameter in mat.named_parameters():
-        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
 
 
 def test_whitened_components_are_uncorrelated_with_unit_variance_and_brighter_for_more_signal():
@@ -117,7 +120,8 @@ def test_principal_components_beyond_the_rank_are_zero():
     line = torch.linspace(-1, 1, 50)[:, None] * torch.tensor([[1.0, 2.0, 3.0, 4.0]])
     directions, spreads = principal_components(line, 3)
     assert directions[0].norm() == pytest.approx(1)
-    assert directions[1:].abs().sum() == 0 and spreads[1:].sum() == 0
+    assert directions[1:].abs().sum() == 0
+    assert spreads[1:].sum() == 0
 
 
 def test_colours_of_components_have_the_spread_that_sam_expects_and_do_not_amplify_noise():

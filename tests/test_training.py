@@ -51,7 +51,9 @@ def test_the_next_click_is_the_deepest_point_of_the_largest_error():
     missing[10:31, 22:31] = False
     assert next_click(mask, missing)[2] == 1
     y, x, label = next_click(mask, missing)
-    assert (y, x, label) == (y, 26, 1) and mask[int(y), int(x)] and not missing[int(y), int(x)]
+    assert (y, x, label) == (y, 26, 1)
+    assert mask[int(y), int(x)]
+    assert not missing[int(y), int(x)]
     too_much = mask.copy()
     too_much[0:11, 40:51] = True
     assert next_click(mask, too_much) == (5, 45, 0)
@@ -92,8 +94,10 @@ def test_of_the_three_candidates_only_the_best_is_asked_for_more():
     logits.requires_grad_(True)
     answer_loss(logits, torch.zeros(1, 4), target).backward()
     per_mask = logits.grad.abs().sum((0, 2, 3))
-    assert per_mask[0] > 0 and per_mask[2] > 0
-    assert per_mask[1] == 0 and per_mask[3] == 0
+    assert per_mask[0] > 0
+    assert per_mask[2] > 0
+    assert per_mask[1] == 0
+    assert per_mask[3] == 0
 
 
 def test_the_predicted_iou_is_asked_to_be_the_true_one():
@@ -116,7 +120,9 @@ def test_a_window_shows_its_object_at_the_scale_at_which_it_is_clicked(correctio
     for index in range(len(scenes)):
         window = scenes.draw(rng, index)
         height, width = window.x.shape[1:]
-        assert height % 16 == 0 and width % 16 == 0 and max(height, width) <= 464
+        assert height % 16 == 0
+        assert width % 16 == 0
+        assert max(height, width) <= 464
         assert window.masks.shape[1:] == (height, width)
         assert window.masks[0].any()
         chosen = scenes.objects[index]
@@ -126,7 +132,8 @@ def test_a_window_shows_its_object_at_the_scale_at_which_it_is_clicked(correctio
         expected = size if size * 1.6 <= 448 else 448 / 1.6
         assert seen == pytest.approx(expected, abs=10)
         row, column = window.offset
-        assert row + height // 16 <= 64 and column + width // 16 <= 64
+        assert row + height // 16 <= 64
+        assert column + width // 16 <= 64
 
 
 def test_a_window_holds_the_pixels_of_its_place():
@@ -186,13 +193,15 @@ def test_training_moves_what_it_may_and_nothing_else(corrections, mode):
     assert all(torch.equal(v, before[k]) for k, v in base.sam.state_dict().items())
     assert all(torch.equal(v, tensors[k]) for k, v in start.tensors.items())
     assert report.steps == len(report.losses) == 3
-    assert report.held_out_before is not None and report.held_out_after is not None
+    assert report.held_out_before is not None
+    assert report.held_out_after is not None
     assert report.kept == (report.held_out_after >= report.held_out_before)
     if report.kept:
         moved = {k for k, v in adapter.tensors.items() if k not in tensors or not torch.equal(v, tensors[k])}
         has_mat, has_early = any(k.startswith("mat.") for k in moved), any("stages.1" in k for k in moved)
         assert has_mat == has_early == (mode == "deep")
-        assert any(k.startswith("token.") for k in moved) and any("mask_decoder" in k for k in moved)
+        assert any(k.startswith("token.") for k in moved)
+        assert any("mask_decoder" in k for k in moved)
     else:
         assert adapter is start
 
@@ -209,7 +218,8 @@ def test_the_same_seed_gives_the_same_adapter_and_another_seed_another(correctio
     a, first = quick(corrections, steps=3, seed=3)
     b, second = quick(corrections, steps=3, seed=3)
     _, third = quick(corrections, steps=3, seed=4)
-    assert first.losses == second.losses and a.fingerprint == b.fingerprint
+    assert first.losses == second.losses
+    assert a.fingerprint == b.fingerprint
     assert third.losses != first.losses
 
 
@@ -252,7 +262,8 @@ def test_a_version_that_does_worse_is_rolled_back(corrections):
     assert not report.kept
     assert adapter is start
     assert report.held_out_after < report.held_out_before
-    assert f"{report.held_out_before:.3f}" in report.reason and f"{report.held_out_after:.3f}" in report.reason
+    assert f"{report.held_out_before:.3f}" in report.reason
+    assert f"{report.held_out_after:.3f}" in report.reason
 
 
 def test_training_goes_on_from_where_it_was(corrections):
@@ -267,7 +278,9 @@ def test_training_goes_on_from_where_it_was(corrections):
 
 
 def numbered(count, per_image=1):
-    images = [as_image(np.full((1, 8, 8), k, np.uint8), channel_axis=0) for k in range(-(-count // per_image))]
+    images = [
+        as_image(np.full((1, 8, 8), k, np.uint8), channel_axis=0) for k in range(-(-count // per_image))
+    ]
     mask = np.ones((8, 8), bool)
     return Corrections(Correction(images[k // per_image], mask, label=k) for k in range(count))
 
@@ -281,7 +294,8 @@ def test_of_few_objects_each_is_left_out_in_turn(count):
     found = splits(numbered(count), np.random.default_rng(0))
     assert len(found) == min(count, 3)
     for split in found:
-        assert len(split.judge) == 1 and len(split.learn) == count - 1
+        assert len(split.judge) == 1
+        assert len(split.learn) == count - 1
         assert split.judge[0] not in split.learn
     assert len({s.judge[0].label for s in found}) == len(found)
 
@@ -291,12 +305,14 @@ def test_of_many_images_whole_images_are_held_out():
     learnt = {c.image.content_key() for c in split.learn}
     judged = {c.image.content_key() for c in split.judge}
     assert not learnt & judged
-    assert len(judged) == 2 and len(split.learn) + len(split.judge) == 40
+    assert len(judged) == 2
+    assert len(split.learn) + len(split.judge) == 40
 
 
 def test_of_one_image_a_fifth_of_the_objects_is_held_out():
     (split,) = splits(numbered(20, per_image=20), np.random.default_rng(0))
-    assert len(split.judge) == 4 and len(split.learn) == 16
+    assert len(split.judge) == 4
+    assert len(split.learn) == 16
 
 
 # ------------------------------------------------------------------- input

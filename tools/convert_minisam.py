@@ -31,7 +31,9 @@ SHA256 = {
 
 def main() -> None:
     """Convert, check shapes, save."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source", type=Path, help="folder with encoder.onnx and sam.onnx")
     parser.add_argument("target", type=Path, help="folder for default.safetensors")
     arguments = parser.parse_args()

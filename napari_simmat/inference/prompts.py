@@ -47,7 +47,9 @@ class Prompt:
                 "0 background) for each point."
             )
         if any(label not in (0, 1) for label in self.labels):
-            raise PromptError(f"Got the labels {self.labels}, expected 1 (object) or 0 (background) for each point.")
+            raise PromptError(
+                f"Got the labels {self.labels}, expected 1 (object) or 0 (background) for each point."
+            )
         if not self.choices:
             object.__setattr__(self, "choices", (None,) * len(self.points))
 

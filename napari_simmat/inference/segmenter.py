@@ -178,14 +178,22 @@ class Segmenter:
                 )
         if prompt.box is not None:
             y0, x0, y1, x1 = prompt.box
-            if not np.isfinite(prompt.box).all() or y1 < -0.5 or x1 < -0.5 or y0 > height - 0.5 or x0 > width - 0.5:
+            if (
+                not np.isfinite(prompt.box).all()
+                or y1 < -0.5
+                or x1 < -0.5
+                or y0 > height - 0.5
+                or x0 > width - 0.5
+            ):
                 raise PromptError(
                     f"The box from y = {y0:g}, x = {x0:g} to y = {y1:g}, x = {x1:g} does not touch the image of "
                     f"{height} x {width} pixels; drag it on the image."
                 )
         low = self.frame.side // LOW
         if prompt.mask is not None and np.shape(prompt.mask) != (low, low):
-            raise PromptError(f"The mask to start from has shape {np.shape(prompt.mask)}, expected ({low}, {low}).")
+            raise PromptError(
+                f"The mask to start from has shape {np.shape(prompt.mask)}, expected ({low}, {low})."
+            )
         choices = (*prompt.choices, prompt.candidate)
         if any(c is not None and not 0 <= c < 3 for c in choices):
             raise PromptError(f"Got candidate {prompt.candidate}, expected 0, 1 or 2.")
@@ -243,5 +251,3 @@ def arrange(logits: NDArray[np.float32], scores: NDArray[np.float32], frame: Fra
     three, their_scores = logits[1:].copy(), scores[1:].copy()
     three[shown], their_scores[shown] = logits[0], scores[0]
     return Candidates(three, their_scores, shown, frame)
-
-

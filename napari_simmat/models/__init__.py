@@ -6,4 +6,13 @@ from napari_simmat.models.card import AdapterCard, TrainingRun
 from napari_simmat.models.mat import MAT
 from napari_simmat.models.sam import AdaptedSam, Sam
 
-__all__ = ["MAT", "AdaptedSam", "Adapter", "AdapterCard", "BaseModel", "Sam", "TrainingRun", "load_base_model"]
+__all__ = [
+    "MAT",
+    "AdaptedSam",
+    "Adapter",
+    "AdapterCard",
+    "BaseModel",
+    "Sam",
+    "TrainingRun",
+    "load_base_model",
+]

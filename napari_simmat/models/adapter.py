@@ -54,7 +54,9 @@ class Adapter:
     def __init__(self, profile: ModalityProfile, card: AdapterCard, tensors: dict[str, Tensor]) -> None:
         self.profile = profile
         self.card = card
-        self.tensors = {k: v.detach().to("cpu", torch.float32).clone().contiguous() for k, v in tensors.items()}
+        self.tensors = {
+            k: v.detach().to("cpu", torch.float32).clone().contiguous() for k, v in tensors.items()
+        }
 
     @classmethod
     def untrained(
@@ -256,7 +258,9 @@ class Adapter:
                 f"The adapter file {file.name} is damaged ({str(error).splitlines()[0][:100]}); save it again."
             ) from error
         if any(not torch.isfinite(t).all() for t in tensors.values()):
-            raise AdapterError(f"The adapter file {file.name} holds numbers that are not finite; save it again.")
+            raise AdapterError(
+                f"The adapter file {file.name} holds numbers that are not finite; save it again."
+            )
         return cls(profile, card, tensors)
 
 

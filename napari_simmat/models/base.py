@@ -15,12 +15,20 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, load_file, save_file
+from segment_anything.modeling import ImageEncoderViT
 from torch import Tensor, nn
 
 from napari_simmat.errors import WeightsError
 from napari_simmat.folders import cache_folder
-from napari_simmat.models.encoders import STRIDE, TinyViTEncoder, ViTEncoder, build_neck, build_trunk, build_vit
-from napari_simmat.models.encoders import fold_batch_norms as fold_batch_norms
+from napari_simmat.models.encoders import (
+    STRIDE,
+    TinyViTEncoder,
+    ViTEncoder,
+    build_neck,
+    build_trunk,
+    build_vit,
+    fold_batch_norms,
+)
 from napari_simmat.models.sam import Sam
 
 DEFAULT_SHA256 = "ec2d966be5951280ab981d99708652700c2ea634185eefd45772404b041ce987"
@@ -89,7 +97,9 @@ def _stamp(path: Path) -> tuple[int, int]:
     try:
         stat = path.stat()
     except OSError as error:
-        raise WeightsError(f"Found no checkpoint at {path} ({error.strerror}); choose an existing file.") from error
+        raise WeightsError(
+            f"Found no checkpoint at {path} ({error.strerror}); choose an existing file."
+        ) from error
     if path.is_dir():
         raise WeightsError(f"{path} is a folder, expected a checkpoint file (.pt, .pth or .safetensors).")
     return stat.st_size, stat.st_mtime_ns
@@ -121,7 +131,9 @@ def _write_once(state: State, target: Path) -> None:
         save_file(state, temporary, metadata={"format": "pt"})
         os.replace(temporary, target)
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"The converted checkpoint could not be cached in {target.parent} ({error}).") from error
+        raise WeightsError(
+            f"The converted checkpoint could not be cached in {target.parent} ({error})."
+        ) from error
     finally:
         Path(temporary).unlink(missing_ok=True)
 
@@ -157,7 +169,9 @@ def read_checkpoint(path: Path) -> State:
             loaded = loaded[key]
     state = {k: v for k, v in loaded.items() if isinstance(v, Tensor)} if isinstance(loaded, dict) else {}
     if not state:
-        raise WeightsError(f"{path.name} holds no named tensors, expected those of MobileSAM or SAM ViT-B/L/H.")
+        raise WeightsError(
+            f"{path.name} holds no named tensors, expected those of MobileSAM or SAM ViT-B/L/H."
+        )
     return state
 
 
@@ -171,7 +185,9 @@ def normalise(state: State, name: str) -> State:
     """
     if "encoder.trunk.patch_embed.conv1.weight" in state or "encoder.vit.pos_embed" in state:
         return state
-    encoder = {k.removeprefix("image_encoder."): v for k, v in state.items() if k.startswith("image_encoder.")}
+    encoder = {
+        k.removeprefix("image_encoder."): v for k, v in state.items() if k.startswith("image_encoder.")
+    }
     rest = {k: v for k, v in state.items() if k.startswith(("prompt_encoder.", "mask_decoder."))}
     if any(k.startswith("blocks.") for k in encoder):
         mapped = {f"encoder.vit.{k}": v for k, v in encoder.items()}
@@ -192,7 +208,9 @@ def _fold_mobile_sam(encoder: State, name: str) -> State:
     for key, value in encoder.items():
         if key.startswith(("norm_head.", "head.", "neck.")) or key.endswith("attention_bias_idxs"):
             continue
-        new = key.replace("patch_embed.seq.0.", "patch_embed.conv1.").replace("patch_embed.seq.2.", "patch_embed.conv2.")
+        new = key.replace("patch_embed.seq.0.", "patch_embed.conv1.").replace(
+            "patch_embed.seq.2.", "patch_embed.conv2."
+        )
         if new.startswith("layers."):
             _, stage, tail = new.split(".", 2)
             # timm merges at the start of the next stage, MobileSAM at the end of the one before.
@@ -213,23 +231,23 @@ def assemble(state: State) -> Sam:
     WeightsError
         Names or shapes do not fit.
     """
-    if "encoder.trunk.patch_embed.conv1.weight" in state:
-        sam = Sam(TinyViTEncoder())
-    else:
-        sam = Sam(ViTEncoder(_vit_of(state)))
+    is_tiny = "encoder.trunk.patch_embed.conv1.weight" in state
+    sam = Sam(TinyViTEncoder() if is_tiny else ViTEncoder(_vit_of(state)))
     _load(sam, {k: v.float() for k, v in state.items()}, "The checkpoint")
     sam.eval().requires_grad_(False)
-    return sam.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return sam.to(memory_format=torch.channels_last)
 
 
-def _vit_of(state: State) -> nn.Module:
+def _vit_of(state: State) -> ImageEncoderViT:
     """The ViT whose sizes are those of the tensors."""
     prefix = "encoder.vit."
     try:
         patch = state[f"{prefix}patch_embed.proj.weight"]
         grid = state[f"{prefix}pos_embed"].shape[1]
         relative = {
-            int(k.split(".")[3]): v.shape for k, v in state.items() if k.startswith(prefix) and k.endswith("rel_pos_h")
+            int(k.split(".")[3]): v.shape
+            for k, v in state.items()
+            if k.startswith(prefix) and k.endswith("rel_pos_h")
         }
         width = patch.shape[0]
         longest = 2 * grid - 1
@@ -241,7 +259,9 @@ def _vit_of(state: State) -> nn.Module:
             side=grid * STRIDE,
         )
     except (KeyError, IndexError, ZeroDivisionError) as error:
-        raise WeightsError(f"The checkpoint lacks the tensor {error}, expected SAM ViT-B/L/H or MobileSAM.") from error
+        raise WeightsError(
+            f"The checkpoint lacks the tensor {error}, expected SAM ViT-B/L/H or MobileSAM."
+        ) from error
 
 
 def _load(module: nn.Module, state: State, name: str) -> None:
@@ -249,7 +269,9 @@ def _load(module: nn.Module, state: State, name: str) -> None:
         missing, unexpected = module.load_state_dict(state, strict=False)
     except RuntimeError as error:
         detail = str(error).splitlines()[-1].strip()
-        raise WeightsError(f"{name} is of another network than MobileSAM or SAM ViT-B/L/H: {detail[:160]}") from error
+        raise WeightsError(
+            f"{name} is of another network than MobileSAM or SAM ViT-B/L/H: {detail[:160]}"
+        ) from error
     needed = [k for k in missing if not k.endswith("num_batches_tracked")]
     if needed or unexpected:
         which = f"lacks {needed[0]}" if needed else f"has the unknown {unexpected[0]}"

@@ -10,7 +10,9 @@ class TrainingRun(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    mode: str = Field(description="'quick' (late LoRA on cached features) or 'deep' (MAT and LoRA, whole encoder).")
+    mode: str = Field(
+        description="'quick' (late LoRA on cached features) or 'deep' (MAT and LoRA, whole encoder)."
+    )
     steps: int = Field(description="Optimiser steps taken.")
     learning_rate: float = Field(description="Peak learning rate.")
     seed: int = Field(description="Seed of everything random.")

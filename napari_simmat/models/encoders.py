@@ -64,7 +64,7 @@ class TinyViTEncoder(ImageEncoder):
 
     def early(self, rgb: Tensor) -> Tensor:
         """Patch embedding and the first three stages; returns (B, 160, H / 16, W / 16)."""
-        x = self.trunk.patch_embed(rgb)
+        x: Tensor = self.trunk.patch_embed(rgb)
         for stage in self.trunk.stages[:-1]:
             x = stage(x)
         return x
@@ -92,7 +92,7 @@ class ViTEncoder(ImageEncoder):
 
     def early(self, rgb: Tensor) -> Tensor:
         """Patch embedding and the first three quarters of the blocks; returns (B, H / 16, W / 16, D)."""
-        x = self.vit.patch_embed(rgb)
+        x: Tensor = self.vit.patch_embed(rgb)
         if self.vit.pos_embed is not None:
             x = x + self.vit.pos_embed
         for block in self.vit.blocks[: -self.n_late]:
@@ -119,8 +119,11 @@ def build_trunk() -> TinyVit:
         global_pool="",
         drop_path_rate=0.0,
     )
-    trunk.stages[3].downsample.conv2.conv.stride = (1, 1)
-    trunk.head = nn.Identity()  # its norm belongs to image classification, SAM's neck takes the map before it
+    last_merge = trunk.get_submodule("stages.3.downsample.conv2.conv")
+    assert isinstance(last_merge, nn.Conv2d)
+    last_merge.stride = (1, 1)
+    # Its norm belongs to image classification; SAM's neck takes the map before it.
+    trunk.head = nn.Identity()  # type: ignore[assignment]
     return trunk
 
 
@@ -138,12 +141,14 @@ def fold_batch_norms(module: nn.Module) -> None:
     """Replace every convolution with batch norm below `module` by the one convolution that equals it."""
     for name, child in module.named_children():
         if isinstance(child, ConvNorm):
-            setattr(module, name, child.fuse())
+            setattr(module, name, child.fuse())  # type: ignore[no-untyped-call]
         else:
             fold_batch_norms(child)
 
 
-def build_vit(*, depth: int, width: int, heads: int, global_blocks: tuple[int, ...], side: int = 1024) -> ImageEncoderViT:
+def build_vit(
+    *, depth: int, width: int, heads: int, global_blocks: tuple[int, ...], side: int = 1024
+) -> ImageEncoderViT:
     """Meta's image encoder at any size, as `segment_anything.build_sam` builds its three."""
     return ImageEncoderViT(
         depth=depth,

@@ -7,7 +7,6 @@ import fnmatch
 import math
 from collections.abc import Iterable, Iterator
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -29,9 +28,8 @@ class LoRALinear(nn.Module):
         super().__init__()
         self.base = base
         self.scale = alpha / rank
-        like = {"device": base.weight.device, "dtype": base.weight.dtype}
-        self.a = nn.Parameter(torch.empty(rank, base.in_features, **like))
-        self.b = nn.Parameter(torch.zeros(base.out_features, rank, **like))
+        self.a = nn.Parameter(base.weight.new_empty(rank, base.in_features))
+        self.b = nn.Parameter(base.weight.new_zeros(base.out_features, rank))
         nn.init.kaiming_uniform_(self.a, a=math.sqrt(5))
 
     def forward(self, x: Tensor) -> Tensor:

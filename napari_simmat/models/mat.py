@@ -137,7 +137,8 @@ def component_colours(directions: Tensor, spreads: Tensor) -> Tensor:
     axes = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
     axes = axes / axes.norm(dim=1, keepdim=True)
     deviation = (axes.T * spreads).norm(dim=1, keepdim=True)  # of red, green and blue
-    return (axes.T @ directions) / deviation.clamp_min(1e-6)
+    projection: Tensor = (axes.T @ directions) / deviation.clamp_min(1e-6)
+    return projection
 
 
 def whitened(directions: Tensor, spreads: Tensor) -> Tensor:

@@ -32,7 +32,9 @@ class Sam(nn.Module):
         )
         self.mask_decoder = MaskDecoder(
             num_multimask_outputs=3,
-            transformer=TwoWayTransformer(depth=2, embedding_dim=EMBEDDING_CHANNELS, mlp_dim=2048, num_heads=8),
+            transformer=TwoWayTransformer(
+                depth=2, embedding_dim=EMBEDDING_CHANNELS, mlp_dim=2048, num_heads=8
+            ),
             transformer_dim=EMBEDDING_CHANNELS,
             iou_head_depth=3,
             iou_head_hidden_dim=256,
@@ -83,7 +85,9 @@ class Sam(nn.Module):
         clicks = None if points is None or labels is None else (points, labels)
         sparse, dense = self.prompt_encoder(clicks, boxes, masks)
         if masks is None:
-            dense = self.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(len(sparse), -1, h, w)
+            dense = self.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(
+                len(sparse), -1, h, w
+            )
         row, column = offset
         position = self.prompt_encoder.get_dense_pe()[:, :, row : row + h, column : column + w]
         logits, scores = self.mask_decoder.predict_masks(

@@ -2,6 +2,15 @@
 
 from napari_simmat.training.clicks import first_click, next_click
 from napari_simmat.training.corrections import Correction, Corrections
-from napari_simmat.training.finetune import TrainingReport, deep, finetune, quick
+from napari_simmat.training.learning import TrainingReport, deep, finetune, quick
 
-__all__ = ["Correction", "Corrections", "TrainingReport", "deep", "finetune", "first_click", "next_click", "quick"]
+__all__ = [
+    "Correction",
+    "Corrections",
+    "TrainingReport",
+    "deep",
+    "finetune",
+    "first_click",
+    "next_click",
+    "quick",
+]

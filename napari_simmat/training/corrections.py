@@ -69,7 +69,9 @@ class Corrections:
             )
         numbers = np.unique(instances)
         return cls(
-            Correction(image=image, mask=instances == n, label=int(n), source="dataset") for n in numbers if n > 0
+            Correction(image=image, mask=instances == n, label=int(n), source="dataset")
+            for n in numbers
+            if n > 0
         )
 
     def add(self, correction: Correction) -> None:

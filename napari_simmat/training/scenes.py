@@ -81,14 +81,21 @@ class Scenes:
     """
 
     def __init__(
-        self, groups: Sequence[Sequence[Correction]], profile: ModalityProfile, *, side: int, window: int = WINDOW
+        self,
+        groups: Sequence[Sequence[Correction]],
+        profile: ModalityProfile,
+        *,
+        side: int,
+        window: int = WINDOW,
     ) -> None:
         self._profile = profile
         self._side = side
         self._window = min(window, side)
         self._images = [group[0].image for group in groups]
         self._frames = [Frame(image.shape, side) for image in self._images]
-        self._labels = [_frame_labels(group, frame) for group, frame in zip(groups, self._frames, strict=True)]
+        self._labels = [
+            _frame_labels(group, frame) for group, frame in zip(groups, self._frames, strict=True)
+        ]
         self.objects = [found for k, labels in enumerate(self._labels) for found in _objects(k, labels)]
         self._inputs: OrderedDict[int, Tensor] = OrderedDict()
         if not self.objects:
@@ -152,7 +159,9 @@ class Scenes:
         if index not in self._inputs:
             made = self._profile.model_input(self._images[index], self._frames[index].shape)
             self._inputs[index] = torch.from_numpy(made).half()
-            while sum(t.nelement() * 2 for t in self._inputs.values()) > _SCENE_BYTES and len(self._inputs) > 1:
+            while (
+                sum(t.nelement() * 2 for t in self._inputs.values()) > _SCENE_BYTES and len(self._inputs) > 1
+            ):
                 self._inputs.popitem(last=False)
         self._inputs.move_to_end(index)
         return self._inputs[index]

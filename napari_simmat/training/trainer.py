@@ -158,9 +158,11 @@ def _choose(masks: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bo
     """The objects to click in this step, the first always among them; a few objects are clicked repeatedly."""
     if len(masks) > _PROMPTS:
         others = 1 + rng.permutation(len(masks) - 1)[: _PROMPTS - 1]
-        return masks[np.concatenate([[0], others])]
+        few: NDArray[np.bool_] = masks[np.concatenate([[0], others])]
+        return few
     repeats = min(_REPEATS, max(1, _PROMPTS // len(masks)))
-    return np.repeat(masks, repeats, axis=0)
+    repeated: NDArray[np.bool_] = np.repeat(masks, repeats, axis=0)
+    return repeated
 
 
 def _in_frame(clicks: Sequence[tuple[float, float]], offset: tuple[int, int], device: torch.device) -> Tensor:

@@ -128,7 +128,9 @@ def finetune(
     TrainingError, AdapterError, Cancelled
     """
     corrections = Corrections(c for image, labels in dataset for c in Corrections.from_labels(image, labels))
-    adapter, report = _learn(mode, corrections, start, steps, learning_rate, seed, on_step, cancel, base, device)
+    adapter, report = _learn(
+        mode, corrections, start, steps, learning_rate, seed, on_step, cancel, base, device
+    )
     if not report.kept:
         adapter = adapter.with_card(history=(*adapter.card.history, report))
     return adapter

@@ -36,11 +36,21 @@ class Evaluation(Model):
     objects: int = Field(description="Objects clicked; those under 30 pixels are skipped.")
     clicks: int = Field(description="Clicks on each object.")
     miou: list[float] = Field(description="Mean IoU over objects of the shown mask after 1..N clicks.")
-    miou_best_of_candidates: float = Field(description="Mean IoU of the best of the three candidates after 1 click.")
-    noc80: float | None = Field(default=None, description="Mean clicks to an IoU of 0.80, at most 20; only if N = 20.")
-    noc85: float | None = Field(default=None, description="Mean clicks to an IoU of 0.85, at most 20; only if N = 20.")
-    noc90: float | None = Field(default=None, description="Mean clicks to an IoU of 0.90, at most 20; only if N = 20.")
-    ci95: tuple[float, float] = Field(description="95 % bootstrap interval over images of the one-click mean IoU.")
+    miou_best_of_candidates: float = Field(
+        description="Mean IoU of the best of the three candidates after 1 click."
+    )
+    noc80: float | None = Field(
+        default=None, description="Mean clicks to an IoU of 0.80, at most 20; only if N = 20."
+    )
+    noc85: float | None = Field(
+        default=None, description="Mean clicks to an IoU of 0.85, at most 20; only if N = 20."
+    )
+    noc90: float | None = Field(
+        default=None, description="Mean clicks to an IoU of 0.90, at most 20; only if N = 20."
+    )
+    ci95: tuple[float, float] = Field(
+        description="95 % bootstrap interval over images of the one-click mean IoU."
+    )
     seconds: float = Field(description="Wall-clock time.")
 
 
