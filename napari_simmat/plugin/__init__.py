@@ -8,13 +8,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from napari_simmat.plugin._triton import keep_triton_out
+
 _HOMES = {
     "SimmatPanel": "panel",
     "dock_panel": "window",
     "get_reader": "contributions",
     "motorcycle_sample": "contributions",
     "open_window": "window",
-    "run_demo": "window",
+    "run_demo": "demo",
     "simulated_sample": "contributions",
 }
 
@@ -30,11 +32,13 @@ __all__ = [
 
 if TYPE_CHECKING:
     from napari_simmat.plugin.contributions import get_reader, motorcycle_sample, simulated_sample
+    from napari_simmat.plugin.demo import run_demo
     from napari_simmat.plugin.panel import SimmatPanel
-    from napari_simmat.plugin.window import dock_panel, open_window, run_demo
+    from napari_simmat.plugin.window import dock_panel, open_window
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
+        keep_triton_out()
         return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,6 +10,7 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QApplication, QFrame, QMainWindow, QScrollArea, QVBoxLayout, QWidget
 
 from napari_simmat.journal import Journal
+from napari_simmat.plugin._mesa import keep_programs_of_deleted_layers
 from napari_simmat.plugin.controller import Controller
 from napari_simmat.plugin.footer import Footer
 from napari_simmat.plugin.sections.accept_section import AcceptSection
@@ -36,6 +37,7 @@ class SimmatPanel(QWidget):
 
     def __init__(self, napari_viewer: Any, *, journal: Journal | None = None) -> None:
         super().__init__()
+        keep_programs_of_deleted_layers()
         self.controller = controller = Controller(napari_viewer, journal=journal)
         self.image = ImageSection(controller.images)
         self.model = ModelSection(controller)

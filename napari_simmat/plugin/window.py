@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import napari
+from qtpy.QtCore import QTimer
 
-from napari_simmat.images import open_image, sample_path
+from napari_simmat.images import open_image
 from napari_simmat.journal import Journal
 from napari_simmat.plugin.panel import SimmatPanel
 from napari_simmat.plugin.pictures import add_layer, layer_data, read_layer
@@ -58,9 +59,5 @@ def open_window(
     for layer in layers:
         add_layer(viewer, layer)
     dock_panel(viewer)
+    QTimer.singleShot(0, viewer.reset_view)  # the panel has made the canvas narrower
     napari.run()
-
-
-def run_demo() -> None:
-    """Open the bundled sample with the panel, ready for the first click."""
-    open_window([sample_path("motorcycle")])
