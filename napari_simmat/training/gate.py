@@ -17,8 +17,6 @@ FEW = 6
 """Below this number of objects each in turn is held out."""
 
 _SHARE = 0.2
-_MOST_OBJECTS = 24
-_MOST_IMAGES = 6
 _MOST_FOLDS = 3
 _IMAGES_TO_SPLIT_BY = 4
 
@@ -31,7 +29,9 @@ class Split:
     judge: list[Correction]
 
 
-def splits(corrections: Corrections, rng: np.random.Generator) -> list[Split]:
+def splits(
+    corrections: Corrections, rng: np.random.Generator, *, most_images: int = 6, most_objects: int = 24
+) -> list[Split]:
     """How corrections are divided.
 
     A fifth is held out, by whole images where there are at least four of them. Of fewer than six objects, each in
@@ -50,7 +50,7 @@ def splits(corrections: Corrections, rng: np.random.Generator) -> list[Split]:
         return [Split([c for k, c in enumerate(items) if k != out], [items[out]]) for out in sorted(order)]
     groups = corrections.by_image()
     if len(groups) >= _IMAGES_TO_SPLIT_BY:
-        count = min(_MOST_IMAGES, max(1, round(_SHARE * len(groups))))
+        count = min(most_images, max(1, round(_SHARE * len(groups))))
         chosen = set(rng.permutation(len(groups))[:count].tolist())
         judge = [c for k in sorted(chosen) for c in groups[k]]
         learn = [c for k, group in enumerate(groups) if k not in chosen for c in group]
@@ -59,8 +59,8 @@ def splits(corrections: Corrections, rng: np.random.Generator) -> list[Split]:
         picked = set(rng.permutation(len(items))[:count].tolist())
         judge = [items[k] for k in sorted(picked)]
         learn = [c for k, c in enumerate(items) if k not in picked]
-    if len(judge) > _MOST_OBJECTS:
-        keep = sorted(rng.permutation(len(judge))[:_MOST_OBJECTS].tolist())
+    if len(judge) > most_objects:
+        keep = sorted(rng.permutation(len(judge))[:most_objects].tolist())
         judge = [judge[k] for k in keep]
     return [Split(learn, judge)]
 

@@ -160,7 +160,7 @@ def _learn(
     for group in corrections.by_image():
         start.fits(group[0].image)
     rng = np.random.default_rng(seed)
-    folds = splits(corrections, rng)
+    folds = splits(corrections, rng, most_images=recipe.judges[0], most_objects=recipe.judges[1])
     everything = list(corrections)
     few = len(folds) > 1 or not folds
     learnt_from = everything if few else folds[0].learn
@@ -242,7 +242,16 @@ def _train(
     parameters = recipe.unfreeze(model)
     draw = recipe.sampler(model, start, corrections, rng)
     began = time.perf_counter()
-    losses = train(model, parameters, draw, steps=steps, learning_rate=learning_rate, rng=rng, watch=watch)
+    losses = train(
+        model,
+        parameters,
+        draw,
+        steps=steps,
+        learning_rate=learning_rate,
+        prompts=recipe.prompts,
+        rng=rng,
+        watch=watch,
+    )
     seconds = time.perf_counter() - began
     adapter = start.replaced(model=model, card=start.card)
     return _Run(adapter, losses, seconds, sum(p.numel() for p in parameters))

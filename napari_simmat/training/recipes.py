@@ -29,6 +29,10 @@ class Recipe(ABC):
     """Which parameters are trained, and where the samples come from."""
 
     learning_rate: float
+    prompts: int
+    """Most clicks answered in one step."""
+    judges: tuple[int, int]
+    """Most images and most objects that the gate looks at."""
 
     @abstractmethod
     def steps(self, n_objects: int) -> int:
@@ -72,6 +76,8 @@ class Deep(Recipe):
     """MAT, LoRA through the whole encoder and in the decoder's attention; windows around the objects."""
 
     learning_rate = 2e-3
+    prompts = 12
+    judges = (6, 24)
 
     def steps(self, n_objects: int) -> int:
         """From 60 for a handful of objects to 200 for many."""
@@ -108,11 +114,13 @@ class Quick(Recipe):
     """LoRA in the encoder's last stage and in the decoder's attention, on cached early features."""
 
     learning_rate = 2e-3
-    most_windows = 48
+    prompts = 6
+    judges = (4, 16)
+    most_windows = 32
 
     def steps(self, n_objects: int) -> int:
-        """From 40 for a handful of objects to 120 for many."""
-        return int(np.clip(20 + 5 * n_objects, 40, 120))
+        """From 30 for a handful of objects to 45 for many."""
+        return int(np.clip(20 + 2 * n_objects, 30, 45))
 
     def lora_patterns(self, encoder: ImageEncoder) -> tuple[str, ...]:
         """Linear layers of the late half, whose input is cached; query and value projections of the decoder."""

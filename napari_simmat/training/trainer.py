@@ -21,8 +21,7 @@ from napari_simmat.training.losses import answer_loss
 
 OnStep = Callable[[int, int, float], None]
 
-_PROMPTS = 12  # clicks answered in one step
-_REPEATS = 3  # of these on one object, at different places
+_REPEATS = 3  # clicks on one object in one step, at different places
 _CENTRED = 0.5  # share of first clicks at the deepest point; users are not that exact
 _CORRECTIVE = 0.5  # share of steps with a second, corrective click
 _WARM_UP = 0.15
@@ -81,6 +80,7 @@ def train(
     *,
     steps: int,
     learning_rate: float,
+    prompts: int,
     rng: np.random.Generator,
     watch: Watch,
 ) -> list[float]:
@@ -104,7 +104,7 @@ def train(
     losses: list[float] = []
     for _ in range(steps):
         watch.check()
-        loss = sample_loss(model, draw(rng), rng, device)
+        loss = sample_loss(model, draw(rng), prompts, rng, device)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(parameters, _MAX_NORM)
@@ -120,9 +120,11 @@ def train(
     return losses
 
 
-def sample_loss(model: AdaptedSam, sample: Sample, rng: np.random.Generator, device: torch.device) -> Tensor:
+def sample_loss(
+    model: AdaptedSam, sample: Sample, prompts: int, rng: np.random.Generator, device: torch.device
+) -> Tensor:
     """Loss of first clicks, and in half of the cases of a corrective click after them."""
-    masks = _choose(sample.masks, rng)
+    masks = _choose(sample.masks, prompts, rng)
     clicks = [first_click(m) if rng.random() < _CENTRED else random_click(m, rng) for m in masks]
     targets = F.avg_pool2d(torch.from_numpy(masks[:, None].astype(np.float32)), 4).to(device)
     points = _in_frame(clicks, sample.offset, device)
@@ -154,13 +156,13 @@ def sample_loss(model: AdaptedSam, sample: Sample, rng: np.random.Generator, dev
     return loss + answer_loss(logits.float(), scores.float(), targets[wrong])
 
 
-def _choose(masks: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
+def _choose(masks: NDArray[np.bool_], prompts: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     """The objects to click in this step, the first always among them; a few objects are clicked repeatedly."""
-    if len(masks) > _PROMPTS:
-        others = 1 + rng.permutation(len(masks) - 1)[: _PROMPTS - 1]
+    if len(masks) > prompts:
+        others = 1 + rng.permutation(len(masks) - 1)[: prompts - 1]
         few: NDArray[np.bool_] = masks[np.concatenate([[0], others])]
         return few
-    repeats = min(_REPEATS, max(1, _PROMPTS // len(masks)))
+    repeats = min(_REPEATS, max(1, prompts // len(masks)))
     repeated: NDArray[np.bool_] = np.repeat(masks, repeats, axis=0)
     return repeated
 
