@@ -19,6 +19,7 @@ FLOORS = [
     {"training"},
     {"exporters", "evaluation", "journal"},
     {"annotator", "_annotator"},
+    {"demo"},
     {"cli", "_cli", "plugin"},
 ]
 SCREEN = {"qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "napari", "superqt", "magicgui", "vispy"}

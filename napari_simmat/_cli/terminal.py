@@ -26,7 +26,8 @@ DEBUG_VARIABLE = "NAPARI_SIMMAT_DEBUG"
 _CANCELLED = "Cancelled; nothing was written."
 _SECONDS_BETWEEN_LINES = 5.0
 
-Report = Callable[[int, int, str], None]
+Report = Callable[[int, int | None, str], None]
+"""Is told how much is done, of how much if that is known, and a word on it."""
 
 
 def note(text: str) -> None:
@@ -98,11 +99,11 @@ def progress(title: str) -> Iterator[Report]:
 def _lines(title: str) -> Report:
     last = -math.inf
 
-    def report(done: int, total: int, remark: str) -> None:
+    def report(done: int, total: int | None, remark: str) -> None:
         nonlocal last
-        if done >= total or time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
+        if done == total or time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            note(f"{title}: {done}/{total} {remark}")
+            note(f"{title}: {done}{f'/{total}' if total else ''} {remark}")
 
     return report
 

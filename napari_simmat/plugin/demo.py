@@ -9,7 +9,6 @@ from typing import Any
 
 import napari
 import numpy as np
-from napari.utils.notifications import show_info
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer
 
@@ -45,11 +44,12 @@ class DemoPlayer(QObject):
         super().__init__(panel)
         self.is_over = False
         self._viewer = viewer
-        self._images = panel.controller.images
+        self._controller = panel.controller
+        self._said = "Watch: a person clicks on what is hidden from red, green and blue."
         self._layers: dict[str, Any] = {}
         panel.train.auto.setChecked(False)  # the demo trains when its script says so
         self.demo = Demo(
-            panel.controller.annotator, show=self._show, say=show_info, seed=seed, steps=steps, tests=1
+            panel.controller.annotator, show=self._show, say=self._say, seed=seed, steps=steps, tests=1
         )
         self._steps = self.demo.play()
         self._timer = QTimer(self)
@@ -58,6 +58,8 @@ class DemoPlayer(QObject):
         self._timer.start()
 
     def _next(self) -> None:
+        # Again and again, as the panel has its own words on each event.
+        self._controller.said.emit(self._said, False)
         if not self.demo.is_ready:
             return
         try:
@@ -67,7 +69,7 @@ class DemoPlayer(QObject):
             self._compare()
         except SimmatError as error:
             self._end()
-            show_info(str(error))
+            self._say(str(error))
 
     def _end(self) -> None:
         self.is_over = True
@@ -79,7 +81,11 @@ class DemoPlayer(QObject):
             layer = self._layers[image.name] = add_layer(self._viewer, layer_data(image))
         for other in self._layers.values():
             other.visible = other is layer
-        self._images.choose(layer)
+        self._controller.images.choose(layer)
+
+    def _say(self, sentence: str) -> None:
+        self._said = sentence
+        self._controller.said.emit(sentence, False)
 
     def _compare(self) -> None:
         """Leave the masks of one click before and after training as two layers to switch between."""
