@@ -118,7 +118,8 @@ class Demo:
             self._say(report.reason)
         yield from self._annotate_all("Trained", self._scenes[2:])
         yield from self._one_click_each(self.after)
-        self._say(f"Trained, one click on each test object: mean IoU {mean_iou(self.after):.2f}.")
+        before, after = mean_iou(self.before), mean_iou(self.after)
+        self._say(f"One click on each test object: mean IoU {before:.2f} before training, {after:.2f} after it.")
 
     def _open(self, image: MultiChannelImage) -> Iterator[str]:
         self._image = image
