@@ -119,7 +119,9 @@ class Demo:
         yield from self._annotate_all("Trained", self._scenes[2:])
         yield from self._one_click_each(self.after)
         before, after = mean_iou(self.before), mean_iou(self.after)
-        self._say(f"One click on each test object: mean IoU {before:.2f} before training, {after:.2f} after it.")
+        self._say(
+            f"One click on each test object: mean IoU {before:.2f} before training, {after:.2f} after it."
+        )
 
     def _open(self, image: MultiChannelImage) -> Iterator[str]:
         self._image = image
