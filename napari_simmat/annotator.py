@@ -27,7 +27,17 @@ from napari_simmat.journal import Journal
 from napari_simmat.models import Adapter
 from napari_simmat.training import Corrections, TrainingReport, deep, quick
 
-__all__ = ["Annotator", "Answer", "ArrayTarget", "Job", "LabelTarget", "Note", "Progress", "Version", "run_now"]
+__all__ = [
+    "Annotator",
+    "Answer",
+    "ArrayTarget",
+    "Job",
+    "LabelTarget",
+    "Note",
+    "Progress",
+    "Version",
+    "run_now",
+]
 
 AUTO_QUICK_FROM = 3
 """Number of objects from which accepting another one trains by itself."""
