@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from napari_simmat.errors import Cancelled, SimmatError
+from napari_simmat.errors import AmbiguousAxesError, Cancelled, SimmatError
 
 DEBUG_VARIABLE = "NAPARI_SIMMAT_DEBUG"
 """Set it to get the traceback of a failure instead of one line."""
@@ -135,7 +135,10 @@ def _status(app: typer.Typer, arguments: list[str], debug: bool) -> int:
     except SimmatError as error:
         if debug:
             raise
-        note(str(error))
+        option = ""
+        if isinstance(error, AmbiguousAxesError) and error.candidates:
+            option = f" (--channel-axis {error.candidates[0]})"
+        note(f"{error}{option}")
         return 1
     except MemoryError:
         note("There is not enough memory for this; use a smaller image or --limit, or close other programs.")
