@@ -163,6 +163,12 @@ def segment(
         int | None,
         typer.Option(min=0, max=2, help="Which of the three masks; the product's choice without it."),
     ] = None,
+    prompt: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Instead: clicks, box and choices as JSON, as the journal has them."
+        ),
+    ] = None,
     adapter: AdapterFile = None,
     model: ModelFile = None,
     modality: Modality = None,
@@ -173,8 +179,8 @@ def segment(
     """Segment one object by clicks or a box."""
     points = [parse_click(text) for text in click or []]
     corners = parse_box(box) if box is not None else None
-    if not points and corners is None:
-        raise typer.BadParameter("Give at least one --click or a --box.")
+    if (prompt is None) == (not points and corners is None):
+        raise typer.BadParameter("Give at least one --click or a --box, or else a --prompt.")
     if out.suffix.lower() not in (".tif", ".tiff"):
         raise typer.BadParameter(f"The output {out} is a label image in TIFF; its name ends in .tif.")
     check_output(out, overwrite)
@@ -185,16 +191,12 @@ def segment(
     with results(as_json) as give:
         with cancellable():
             image = open_image(path, modality=modality, channel_axis=channel_axis)
-            from napari_simmat.inference import Prompt, Segmenter
+            from napari_simmat._cli.prompt import clicked, recorded
+            from napari_simmat.inference import Segmenter
 
-            prompt = Prompt(
-                points=tuple((y, x) for y, x, _ in points),
-                labels=tuple(sign for _, _, sign in points),
-                box=corners,
-                candidate=candidate,
-            )
+            asked = recorded(prompt) if prompt is not None else clicked(points, corners, candidate)
             segmenter = Segmenter(image, adapter=_adapter(adapter), model=_model(model))
-            answer = segmenter.answer(prompt)
+            answer = segmenter.answer(asked)
             mask = answer.mask()
         if not mask.any():
             raise SimmatError("The model finds no object there, so nothing was written; click elsewhere.")

@@ -135,6 +135,22 @@ def test_segment_takes_a_box_with_its_corners_in_any_order(run, small, tmp_path)
     assert first[12:28, 22:42].mean() > 0.9
 
 
+def test_a_prompt_file_that_is_none_is_refused(run, small, tmp_path):
+    prompt, out = tmp_path / "prompt.json", tmp_path / "out.tif"
+    for text in (
+        "{",
+        "[1, 2]",
+        "{}",
+        '{"points": [[1]], "labels": [1]}',
+        '{"points": [[1, 2]], "labels": [7]}',
+    ):
+        prompt.write_text(text)
+        result = run("segment", small, "--prompt", prompt, "-o", out)
+        assert_failed_in_one_line(result)
+    assert_failed_in_one_line(run("segment", small, "--prompt", tmp_path / "no.json", "-o", out), "no.json")
+    assert not out.exists()
+
+
 def test_a_json_result_is_all_that_a_script_reads(small, tmp_path):
     command = [sys.executable, "-m", "napari_simmat.cli", "segment", str(small), "--click", "20,30", "--json"]
     done = subprocess.run([*command, "-o", str(tmp_path / "out.tif")], capture_output=True, text=True)
@@ -328,6 +344,7 @@ def test_a_folder_that_is_no_dataset_is_refused(run, tmp_path):
         ["segment", "x.tif", "--click", "nan,2", "-o", "out.tif"],
         ["segment", "x.tif", "--box", "1,2,3", "-o", "out.tif"],
         ["segment", "x.tif", "--click", "1,2", "-o", "out.png"],
+        ["segment", "x.tif", "--click", "1,2", "--prompt", "p.json", "-o", "out.tif"],
         ["segment", "x.tif", "--click", "1,2"],
         ["finetune", "data", "-o", "adapter.pth"],
         ["finetune", "data", "-o", "a.safetensors", "--mode", "slow"],
