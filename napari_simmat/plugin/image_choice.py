@@ -124,12 +124,17 @@ class ImageChoice(QObject):
         if image is None:
             return
         if _is_ours(layer):
+
+            def take(drawn: tuple[Any, Backdrop]) -> None:
+                if layer == self.layer:
+                    layer.data, self.backdrop = drawn
+
             self._execute(
                 Job(
                     "show",
                     f"Drawing {image.name}",
-                    work=lambda progress: render(image, picture.spec),
-                    take=lambda data: setattr(layer, "data", data) if layer == self.layer else None,
+                    work=lambda progress: (render(image, picture.spec), backdrop(image, picture.spec)),
+                    take=take,
                     failed=lambda error: self.problem.emit(str(error)),
                 )
             )

@@ -21,7 +21,7 @@ from napari_simmat.plugin.sections.model_section import ModelSection
 from napari_simmat.plugin.sections.prompt_section import PromptSection
 from napari_simmat.plugin.sections.train_section import TrainSection
 
-WIDTH = 340
+WIDTH = 352
 
 
 class SimmatPanel(QWidget):

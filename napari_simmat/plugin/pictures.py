@@ -39,17 +39,23 @@ class Picture:
 
 
 def pictures_of(image: MultiChannelImage) -> list[Picture]:
-    """The ways to show an image, the best one first: its profile's, principal components, each channel."""
+    """The ways to show an image, the best one first: its profile's, a false colour one, components, channels."""
     found = []
     display = tuple(profile_for(image).display)
     if len(display) == 3:
-        found.append(Picture(", ".join(image.channels[i].name for i in display), display))
+        found.append(_composite(image, display))
     if image.n_channels > 3:
+        unseen = [i for i in reversed(range(image.n_channels)) if i not in display]
+        found.append(_composite(image, tuple([*unseen, *display][:3])))
         found.append(Picture("principal components", "principal components"))
     singles = [Picture(channel.name, (i,)) for i, channel in enumerate(image.channels)]
     if len(display) == 1:
         singles.sort(key=lambda picture: picture.spec != display)
     return found + singles
+
+
+def _composite(image: MultiChannelImage, spec: tuple[int, ...]) -> Picture:
+    return Picture(", ".join(image.channels[i].name for i in spec), spec)
 
 
 def render(image: MultiChannelImage, spec: Spec) -> NDArray[np.uint8]:

@@ -114,12 +114,11 @@ class Stage:
                 "points", points, name="clicks", face_color=colours, border_color="white", border_width=0.12
             )
             self._clicks.canvas_size_limits = (9, 13)
-            self._clicks.size = max(4.0, max(self._shape) / 60)
             self._clicks.editable = False
-            return
         self._clicks.selected_data = set()
         self._clicks.data = points
         if len(points):
+            self._clicks.size = max(4.0, max(self._shape) / 60)
             self._clicks.face_color = colours
             self._clicks.border_color = "white"
         self._raise_clicks()

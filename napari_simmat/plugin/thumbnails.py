@@ -11,7 +11,7 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QImage, QPixmap
 
 from napari_simmat.images import MultiChannelImage
-from napari_simmat.plugin.pictures import pictures_of, render
+from napari_simmat.plugin.pictures import Spec, pictures_of, render
 from napari_simmat.plugin.stage import MASK
 
 _SIDE = 512
@@ -34,11 +34,11 @@ class Backdrop:
     step: int
 
 
-def backdrop(image: MultiChannelImage) -> Backdrop:
-    """The backdrop of an image; slow for large ones."""
+def backdrop(image: MultiChannelImage, spec: Spec | None = None) -> Backdrop:
+    """The backdrop of an image, by default as it is shown at first; slow for large ones."""
     step = max(1, max(image.shape) // _SIDE)
     small = replace(image, data=image.data[:, ::step, ::step])
-    return Backdrop(render(small, pictures_of(small)[0].spec), step)
+    return Backdrop(render(small, pictures_of(small)[0].spec if spec is None else spec), step)
 
 
 def crop_around(masks: tuple[NDArray[np.bool_], ...], behind: Backdrop) -> tuple[slice, slice]:

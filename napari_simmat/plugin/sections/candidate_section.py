@@ -14,7 +14,7 @@ from napari_simmat.plugin.keys import keys_of
 from napari_simmat.plugin.sections.section import Section
 from napari_simmat.plugin.thumbnails import crop_around, thumbnail
 
-_SIZE = QSize(72, 46)
+_SIZE = QSize(68, 46)
 _COUNT = 3
 
 
@@ -65,7 +65,8 @@ def _candidate() -> QToolButton:
     made.setCheckable(True)
     made.setToolTip(f"{tooltips.CANDIDATE}\nKey: {keys_of('next_candidate')}")
     made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    made.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    made.setMinimumWidth(_SIZE.width())
     made.setFixedHeight(_SIZE.height() + 24)
     made.setStyleSheet("QToolButton:checked { border: 2px solid #00d8ff; }")
     return made

@@ -1,0 +1,184 @@
+"""Make the pictures in `docs/` from the real window, driven with real mouse and key events.
+
+Run it wherever napari can open a window; without a display, under Xvfb:
+
+    xvfb-run -a -s "-screen 0 1440x900x24" python tools/screenshots.py
+
+It annotates a bundled scene whose objects red, green and blue do not tell apart, as a person would: click, refine,
+accept, learn, click better. Whatever changes in the panel changes in the pictures, so they cannot rot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+WIDTH, HEIGHT = 1280, 800
+PATIENCE_S = 900.0
+
+
+class Hand:
+    """A person's hand on a napari window."""
+
+    def __init__(self, viewer: Any, panel: Any) -> None:
+        from qtpy.QtWidgets import QApplication, QMainWindow, QWidget
+
+        self.viewer, self.panel = viewer, panel
+        self.annotator = panel.controller.annotator
+        self._application = QApplication.instance()
+        window = panel.window()
+        assert isinstance(window, QMainWindow)
+        window.activateWindow()
+        self._window = window
+        self._canvas = next(
+            w for w in window.findChildren(QWidget) if type(w).__name__ == "CanvasBackendDesktop"
+        )
+
+    def wait(self, seconds: float = 0.4) -> None:
+        """Let the window live for a moment."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._application.processEvents()
+            time.sleep(0.005)
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something to happen."""
+        end = time.monotonic() + PATIENCE_S
+        while not condition():
+            if time.monotonic() > end:
+                raise TimeoutError("the window did not do what was expected of it")
+            self.wait(0.02)
+
+    def ready(self) -> None:
+        """Wait until the image is encoded."""
+        self.until(lambda: self.annotator.segmenter is not None and not self.annotator.is_encoding)
+        self.wait()
+
+    def open(self, image: Any, truth: np.ndarray, *, name: str) -> None:
+        """Open an image, choose it and show it in false colour, which tells the objects apart."""
+        from napari_simmat.plugin.pictures import add_layer, layer_data
+
+        shown = [layer for layer in self.viewer.layers if layer.visible]
+        layer = add_layer(self.viewer, layer_data(dataclasses.replace(image, name=name)))
+        for other in shown:
+            other.visible = False
+        self.panel.controller.images.choose(layer)
+        self.until(lambda: self.annotator.image is not None and self.annotator.image.name == name)
+        self.ready()
+        self.viewer.reset_view()
+        combo = self.panel.image.shown
+        combo.setCurrentIndex(1)
+        combo.activated.emit(combo.currentIndex())
+        self.wait(1.0)
+
+    def click(self, row: float, column: float, *, is_background: bool = False) -> None:
+        """Click on a pixel of the image and wait for the mask."""
+        from qtpy.QtCore import QPoint, Qt
+        from qtpy.QtTest import QTest
+
+        world = self.panel.controller.stage.image_layer.data_to_world((row, column))[-2:]
+        camera = self.viewer.scene.camera
+        offset = (np.asarray(world) - np.asarray(camera.center[-2:])) * camera.zoom
+        size = self._canvas.size()
+        place = QPoint(round(size.width() / 2 + offset[1]), round(size.height() / 2 + offset[0]))
+        button = Qt.RightButton if is_background else Qt.LeftButton
+        QTest.mouseClick(self._canvas, button, Qt.NoModifier, place)
+        self.until(lambda: self.annotator.is_answered)
+        self.wait()
+
+    def key(self, name: str) -> None:
+        """Press a key on the canvas."""
+        from qtpy.QtCore import Qt
+        from qtpy.QtTest import QTest
+
+        QTest.keyClick(self._canvas, getattr(Qt, f"Key_{name}"))
+        self.wait()
+
+    def press(self, button: Any) -> None:
+        """Press a button of the panel."""
+        from qtpy.QtCore import Qt
+        from qtpy.QtTest import QTest
+
+        QTest.mouseClick(button, Qt.LeftButton)
+
+    def photograph(self, path: Path) -> None:
+        """Save a picture of the whole window."""
+        self.wait()
+        self.viewer.screenshot(str(path), canvas_only=False, flash=False)
+        print(path)
+
+
+def annotate(hand: Hand, wanted: np.ndarray, clicks: int) -> None:
+    """Make an object by clicks, as somebody does who knows it: each click where the mask is most wrong."""
+    from napari_simmat.training import first_click, next_click
+
+    hand.click(*first_click(wanted))
+    for _ in range(clicks - 1):
+        mask = hand.annotator.answer.mask
+        correction = next_click(wanted, mask)
+        if correction is None or (mask & wanted).sum() / (mask | wanted).sum() > 0.85:
+            break
+        row, column, sign = correction
+        hand.click(row, column, is_background=not sign)
+
+
+def main() -> None:
+    """Make all pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs")
+    parser.add_argument("--steps", type=int, default=0, help="steps of the training; 0: as many as are best")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["NAPARI_SIMMAT_HOME"] = home  # the pictures show a first session, whoever makes them
+        take_pictures(options.out, options.steps)
+
+
+def take_pictures(out: Path, steps: int) -> None:
+    """Open the window, do the job, and photograph it on the way."""
+    import napari
+
+    from napari_simmat.images import open_dataset, sample_path
+    from napari_simmat.plugin.window import dock_panel
+
+    train, test = (open_dataset(sample_path(f"camouflage-{part}"))[0].load() for part in ("train", "test"))
+    viewer = napari.Viewer(title="napari: SimMat")
+    viewer.window.resize(WIDTH, HEIGHT)
+    hand = Hand(viewer, dock_panel(viewer))
+    hand.panel.train.auto.click()  # one training, when all objects are there
+
+    hand.open(*train, name="camouflage")
+    objects = [train[1] == n for n in np.unique(train[1]) if n]
+    for wanted in objects:
+        annotate(hand, wanted, clicks=8)
+        if wanted is objects[0]:
+            hand.photograph(out / "refine.png")
+        hand.key("C")
+    hand.panel.train.settings.steps.value = steps
+    hand.press(hand.panel.train.deep)
+    hand.until(lambda: len(hand.panel.train.curve.losses) >= 12)
+    hand.photograph(out / "learn.png")
+    hand.until(lambda: hand.annotator.training is None)
+    hand.ready()
+    print(hand.annotator.reports[-1].reason, hand.annotator.reports[-1].seconds)
+
+    hand.open(*test, name="camouflage, unseen")
+    objects = sorted((test[1] == n for n in np.unique(test[1]) if n), key=np.count_nonzero)
+    for wanted in objects[:-1]:
+        annotate(hand, wanted, clicks=1)
+        hand.key("C")
+    annotate(hand, objects[-1], clicks=1)
+    hand.photograph(out / "window.png")
+    viewer.close()
+    hand.wait(0.5)
+
+
+if __name__ == "__main__":
+    main()
