@@ -16,7 +16,7 @@ if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.env
 
 from qtpy.QtCore import QPoint, Qt, QTimer
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_simmat.images import open_labels
 from napari_simmat.inference import Prompt, Segmenter
@@ -198,6 +198,24 @@ def test_dragging_in_point_mode_moves_the_view_and_asks_nothing(window):
     window.until(lambda: window.viewer.scene.camera.center != centre)
 
     assert window.annotator.prompt.is_empty
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (1440, 900)])
+def test_nothing_in_the_panel_is_cut_off(window, size):
+    window.panel.window().resize(*size)
+    window.segment(*BALLS[1][:2])
+    window.key(Qt.Key_C)
+    window.segment(*BALLS[2][:2])
+    window.qtbot.wait(100)
+
+    right = window.panel.mapToGlobal(QPoint(window.panel.width(), 0)).x()
+    shown = [widget for widget in window.panel.findChildren(QWidget) if widget.isVisible()]
+    assert len(shown) > 40
+    for widget in shown:
+        assert widget.mapToGlobal(QPoint(widget.width(), 0)).x() <= right, widget
+    for button in window.panel.findChildren(QPushButton):
+        if button.isVisible():
+            assert button.fontMetrics().horizontalAdvance(button.text()) <= button.width(), button.text()
 
 
 def test_keys_do_what_the_buttons_say(window):
@@ -505,7 +523,7 @@ def test_what_is_shown_does_not_change_what_the_model_sees(window):
     window.until(lambda: not np.array_equal(window.controller.stage.image_layer.data, before))
 
     assert window.annotator.segmenter.adapter.fingerprint == fingerprint
-    assert len([layer for layer in window.viewer.layers if "objects" not in layer.name]) == 1
+    assert len([layer for layer in window.viewer.layers if layer.name.startswith("balls")]) == 2
 
 
 def test_an_adapter_for_other_channels_is_refused_in_the_panel(window, tmp_path):

@@ -163,7 +163,7 @@ def take_pictures(out: Path, steps: int) -> None:
         hand.key("C")
     hand.panel.train.settings.steps.value = steps
     hand.press(hand.panel.train.deep)
-    hand.until(lambda: len(hand.panel.train.curve.losses) >= 12)
+    hand.until(lambda: len(hand.panel.train.curve.losses) >= 45)
     hand.photograph(out / "learn.png")
     hand.until(lambda: hand.annotator.training is None)
     hand.ready()

@@ -209,6 +209,7 @@ class Controller(QObject):
 
     def _on_ready(self, restored: int) -> None:
         self._try(self._show_objects)
+        self.stage.prepare()
 
     def _show_objects(self) -> None:
         """Make the objects layer if it is not there (any more), with all that was accepted."""

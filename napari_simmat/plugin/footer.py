@@ -16,7 +16,7 @@ _PATIENCE_MS = 200
 """A bar that appears for a moment on every click would only flicker."""
 
 _SILENT = ("answer", "show")
-_READY = "Click on an object; right click for what is not part of it."
+_READY = "Click on an object; right click on what is not."
 
 
 class Footer(QWidget):

@@ -89,6 +89,13 @@ class Stage:
                 getattr(layer.events, event).connect(self._on_edited)
         return self.objects  # type: ignore[no-any-return]
 
+    def prepare(self) -> None:
+        """Make the layers for mask and clicks, which takes napari a moment, so that the first click is quick."""
+        if self._preview is None:
+            self.show_mask(np.zeros(self._shape, bool))
+        if self._clicks is None:
+            self._make_clicks()
+
     def show_mask(self, mask: NDArray[np.bool_] | None) -> None:
         """Draw the proposed mask, or none."""
         if mask is None and self._preview is None:
@@ -110,11 +117,7 @@ class Stage:
         points = np.asarray(prompt.points, float).reshape(-1, 2)
         colours = [POSITIVE if label else NEGATIVE for label in prompt.labels]
         if self._clicks is None:
-            self._clicks = self._add(
-                "points", points, name="clicks", face_color=colours, border_color="white", border_width=0.12
-            )
-            self._clicks.canvas_size_limits = (9, 13)
-            self._clicks.editable = False
+            self._make_clicks()
         self._clicks.selected_data = set()
         self._clicks.data = points
         if len(points):
@@ -156,6 +159,11 @@ class Stage:
         self._viewer.add_layer(layer)
         self._viewer.layers.selection = [kept for kept in selection if kept in self._viewer.layers]
         return layer
+
+    def _make_clicks(self) -> None:
+        self._clicks = self._add("points", np.empty((0, 2)), name="clicks", border_width=0.12)
+        self._clicks.canvas_size_limits = (9, 13)
+        self._clicks.editable = False
 
     def _raise_clicks(self) -> None:
         """Keep clicks and box above the mask that they made."""
