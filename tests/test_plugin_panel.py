@@ -470,6 +470,23 @@ def test_the_window_may_be_closed_in_the_middle_of_a_training(window, journal):
     assert [record.label for record in journal.read(key).records] == [1, 2]
 
 
+def test_a_panel_that_is_taken_out_gives_mouse_and_keys_back(window):
+    window.accept(1)
+    workers = window.controller.executor.workers
+
+    window.viewer.window.remove_dock_widget(window.panel)
+    window.until(lambda: not any(worker.is_alive for worker in workers))
+
+    camera = window.viewer.scene.camera
+    QTest.mouseClick(window.canvas, Qt.LeftButton, NO, QPoint(100, 100))
+    window.key(Qt.Key_C)
+    assert window.annotator.prompt.is_empty
+    assert [layer.name for layer in window.viewer.layers] == ["balls", "balls objects"]
+    zoom = camera.zoom
+    QTest.mouseDClick(window.canvas, Qt.LeftButton, NO, QPoint(100, 100))
+    assert camera.zoom > zoom
+
+
 def test_objects_of_an_earlier_session_come_back(open_panel, journal):
     first = open_panel(layer_data(balls()))
     first.ready()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -159,11 +160,18 @@ class Controller(QObject):
         if self._is_closed:
             return
         self._is_closed = True
-        self._sync.stop()
-        self.annotator.sync_labels()
         self.executor.stop()
-        for part in (self._keys, self._mouse, self.images, self.stage):
-            part.close()
+        with self.annotator.objects_changed.blocked():  # who listens may be gone
+            self.annotator.sync_labels()
+        for leave in (
+            self._sync.stop,
+            self._keys.close,
+            self._mouse.close,
+            self.images.close,
+            self.stage.close,
+        ):
+            with suppress(RuntimeError):  # Qt has deleted its half already: napari is quitting
+                leave()
 
     # ------------------------------------------------------------------ inside
 

@@ -37,6 +37,7 @@ class SimmatPanel(QWidget):
 
     def __init__(self, napari_viewer: Any, *, journal: Journal | None = None) -> None:
         super().__init__()
+        self._was_docked = False
         keep_programs_of_deleted_layers()
         self.controller = controller = Controller(napari_viewer, journal=journal)
         self.image = ImageSection(controller.images)
@@ -106,9 +107,12 @@ class SimmatPanel(QWidget):
             self.controller.catch_tab(window)
 
     def event(self, event: QEvent | None) -> bool:
-        """Stop everything when napari takes the panel out for good."""
-        if event is not None and event.type() == QEvent.Type.DeferredDelete:
-            self.controller.close()
+        """Stop everything when napari takes the panel out: it does not delete it, but it takes its parent away."""
+        if event is not None and event.type() == QEvent.Type.ParentChange:
+            if self.parentWidget() is not None:
+                self._was_docked = True
+            elif self._was_docked:
+                self.controller.close()
         return super().event(event)
 
     def _main_window(self) -> QMainWindow | None:
