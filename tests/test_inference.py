@@ -108,7 +108,6 @@ def test_the_chosen_candidate_is_what_the_next_click_corrects(two_discs):
         (Prompt().with_point(float("nan"), 5), "outside of the image"),
         (Prompt().with_box(500, 500, 600, 600), "does not touch the image"),
         (Prompt(mask=np.zeros((64, 64), np.float32)), r"shape \(64, 64\), expected \(256, 256\)"),
-        (Prompt(points=((1.0, 1.0),), labels=(1,), candidate=7), "candidate 7"),
     ],
 )
 def test_a_prompt_that_cannot_be_answered_is_refused(two_discs, prompt, says):
@@ -212,3 +211,20 @@ def test_two_segmenters_of_the_same_pixels_share_one_embedding(two_discs):
     assert again._embedding is segmenter._embedding
     other = Segmenter(discs()[0], adapter=Adapter.untrained(discs()[0], mat="paper"))
     assert other._embedding is not segmenter._embedding
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"candidate": "x"},
+        {"candidate": 7},
+        {"box": [1, 2]},
+        {"points": [[1, 2, 3]], "labels": [1]},
+        {"points": [[1, 2]], "labels": [1], "choices": [None, 1]},
+        {"points": 5},
+        [],
+    ],
+)
+def test_data_that_are_no_prompt_are_refused_in_words(data):
+    with pytest.raises(PromptError):
+        Prompt.from_dict(data)

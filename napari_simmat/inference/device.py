@@ -9,12 +9,16 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
+from napari_simmat.errors import SimmatError
+
 DEVICE_VARIABLE = "NAPARI_SIMMAT_DEVICE"
 
 
 def device_choice() -> str:
     """The best device at hand: "cuda", "mps" or "cpu"; the variable `NAPARI_SIMMAT_DEVICE` overrules."""
     if wanted := os.environ.get(DEVICE_VARIABLE):
+        if wanted.split(":")[0] not in ("cpu", "cuda", "mps"):
+            raise SimmatError(f"{DEVICE_VARIABLE} is {wanted!r}, expected cpu, cuda or mps.")
         return wanted
     if torch.cuda.is_available():
         return "cuda"

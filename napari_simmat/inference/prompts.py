@@ -52,6 +52,12 @@ class Prompt:
             )
         if not self.choices:
             object.__setattr__(self, "choices", (None,) * len(self.points))
+        if len(self.choices) != len(self.points):
+            raise PromptError(
+                f"Got {len(self.choices)} choices for {len(self.points)} points, expected one for each point."
+            )
+        if any(c not in (None, 0, 1, 2) for c in (*self.choices, self.candidate)):
+            raise PromptError(f"Got candidate {self.candidate}, expected 0, 1 or 2.")
 
     @property
     def is_empty(self) -> bool:
@@ -121,12 +127,25 @@ class Prompt:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Prompt:
-        """The prompt that `to_dict` wrote."""
-        box = data.get("box")
-        return cls(
-            points=tuple((float(y), float(x)) for y, x in data.get("points", ())),
-            labels=tuple(int(label) for label in data.get("labels", ())),
-            box=None if box is None else tuple(float(v) for v in box),  # type: ignore[arg-type]
-            candidate=data.get("candidate"),
-            choices=tuple(data.get("choices", ())),
-        )
+        """The prompt that `to_dict` wrote.
+
+        Raises
+        ------
+        PromptError
+            The data are not those of a prompt.
+        """
+        try:
+            box = None if data.get("box") is None else tuple(float(v) for v in data["box"])
+            if box is not None and len(box) != 4:
+                raise ValueError(f"a box has 4 numbers, got {len(box)}")
+            return cls(
+                points=tuple((float(y), float(x)) for y, x in data.get("points", ())),
+                labels=tuple(int(label) for label in data.get("labels", ())),
+                box=box,
+                candidate=data.get("candidate"),
+                choices=tuple(data.get("choices", ())),
+            )
+        except (TypeError, ValueError, AttributeError) as error:
+            raise PromptError(
+                f"These are not the data of a prompt ({error}); expected points, labels, box, candidate and choices."
+            ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,9 @@ from napari_simmat.inference.device import autocast, describe_device, device_cho
 from napari_simmat.inference.frame import LOW, Frame
 from napari_simmat.inference.prompts import Prompt
 from napari_simmat.models import AdaptedSam, Adapter, BaseModel, load_base_model
+
+_REMEMBERED = 64
+"""Answers kept by a segmenter, 0.8 MB each: enough for the clicks on one object."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +99,8 @@ class Segmenter:
         adapter.fits(image)
         self.adapter = adapter
         self.frame = Frame(image.shape, base.sam.side)
-        self._sam: AdaptedSam = adapter.build_merged(base).to(self.device)
-        self._answers: dict[tuple[object, ...], Candidates] = {}
+        self._sam: AdaptedSam = adapter.build_merged(base.on(self.device))
+        self._answers: OrderedDict[tuple[object, ...], Candidates] = OrderedDict()
         key = (image.content_key(), adapter.fingerprint, base.sha256, str(self.device))
         self._embedding = EMBEDDINGS.get(key, self._encode)
 
@@ -160,7 +164,10 @@ class Segmenter:
             key = step.key()
             if key not in self._answers:
                 self._answers[key] = self._decode(step, previous)
+            self._answers.move_to_end(key)
             previous = self._answers[key]
+        while len(self._answers) > _REMEMBERED:
+            self._answers.popitem(last=False)
         assert previous is not None
         if prompt.candidate is not None:
             previous = dataclasses.replace(previous, shown=prompt.candidate)
@@ -194,9 +201,6 @@ class Segmenter:
             raise PromptError(
                 f"The mask to start from has shape {np.shape(prompt.mask)}, expected ({low}, {low})."
             )
-        choices = (*prompt.choices, prompt.candidate)
-        if any(c is not None and not 0 <= c < 3 for c in choices):
-            raise PromptError(f"Got candidate {prompt.candidate}, expected 0, 1 or 2.")
 
     def _encode(self) -> Tensor:
         x = torch.from_numpy(self.adapter.profile.model_input(self.image, self.frame.shape)).to(self.device)

@@ -30,6 +30,7 @@ from napari_simmat.models.mat import (
     whitened,
 )
 from napari_simmat.models.sam import AdaptedSam, Sam
+from napari_simmat.models.seeding import seeded
 
 FORMAT = "napari-simmat adapter 1"
 TOKENS = ("mask_decoder.mask_tokens", "mask_decoder.iou_token")
@@ -98,8 +99,7 @@ class Adapter:
         if profile.pseudo_rgb is not None:
             projection = pick_channels(count, profile.pseudo_rgb)
         # The same start each time: embeddings are cached under the adapter's fingerprint.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with seeded(0):
             module = MAT(count, mode=mat, projection=projection, components=components)
         card = AdapterCard(base_model=base.name, base_sha256=base.sha256, mat=mat)
         return cls(profile, card, {f"mat.{k}": v for k, v in module.state_dict().items()})
@@ -129,7 +129,9 @@ class Adapter:
         """
         self.profile.check(image)
 
-    def build(self, base: BaseModel, *, lora: Sequence[str] = (), own: Sequence[str] = ()) -> AdaptedSam:
+    def build(
+        self, base: BaseModel, *, lora: Sequence[str] = (), own: Sequence[str] = (), seed: int = 0
+    ) -> AdaptedSam:
         """A model with this adapter in place, sharing all frozen weights with the base model.
 
         Parameters
@@ -139,6 +141,8 @@ class Adapter:
             Patterns of further linear layers that get a fresh LoRA, for training.
         own : sequence of str
             Paths of tokens that get an own copy, for training.
+        seed : int
+            Of the random start of fresh LoRA.
 
         Returns
         -------
@@ -158,11 +162,12 @@ class Adapter:
             )
         sam = sharing_copy(base.sam)
         assert isinstance(sam, Sam)
-        mat = MAT(self.profile.n_channels, mode=self.card.mat)  # type: ignore[arg-type]
         paths = [k[len("lora.") : -2] for k in self.tensors if k.startswith("lora.") and k.endswith(".a")]
         try:
+            with seeded(seed):
+                mat = MAT(self.profile.n_channels, mode=self.card.mat)  # type: ignore[arg-type]
+                inject(sam, [*paths, *lora], rank=self.card.rank, alpha=self.card.rank)
             mat.load_state_dict({k[4:]: v for k, v in self.tensors.items() if k.startswith("mat.")})
-            inject(sam, [*paths, *lora], rank=self.card.rank, alpha=self.card.rank)
             for path, layer in lora_layers(sam):
                 if f"lora.{path}.a" in self.tensors:
                     layer.a.data.copy_(self.tensors[f"lora.{path}.a"])
@@ -170,7 +175,7 @@ class Adapter:
             for path in TOKENS:
                 if f"token.{path}" in self.tensors or path in own:
                     _own_weight(sam, path, self.tensors.get(f"token.{path}"))
-        except (RuntimeError, AttributeError) as error:
+        except (RuntimeError, AttributeError, KeyError) as error:
             raise AdapterError(
                 f"The tensors of the adapter {self.card.name!r} do not fit {base.name} "
                 f"({str(error).splitlines()[-1].strip()[:120]}); load another adapter."

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import os
 import pickle
 import tempfile
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
@@ -59,6 +60,16 @@ class BaseModel:
     name: str
     sha256: str
     sam: Sam
+    _elsewhere: dict[str, BaseModel] = field(default_factory=dict, repr=False)
+
+    def on(self, device: torch.device | str) -> BaseModel:
+        """The same model with its weights on a device; the copy is made once, and this one stays where it is."""
+        place = str(torch.device(device))
+        if place == str(next(self.sam.parameters()).device):
+            return self
+        if place not in self._elsewhere:
+            self._elsewhere[place] = BaseModel(self.name, self.sha256, copy.deepcopy(self.sam).to(place))
+        return self._elsewhere[place]
 
 
 def load_base_model(path: str | os.PathLike[str] | None = None) -> BaseModel:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class TrainingRun(BaseModel):
     """One round of training: what was done and what it brought."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     mode: str = Field(
         description="'quick' (late LoRA on cached features) or 'deep' (MAT and LoRA, whole encoder)."
@@ -34,9 +34,12 @@ class TrainingRun(BaseModel):
 
 
 class AdapterCard(BaseModel):
-    """Where an adapter comes from and what it fits."""
+    """Where an adapter comes from and what it fits.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    What a later version adds to a card is passed over; what cannot be read any more gets another format name.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     name: str = Field(default="untrained", description="What people call it.")
     created: str = Field(default="", description="Time of the last training, ISO 8601, UTC.")

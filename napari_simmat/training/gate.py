@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,13 +30,14 @@ class Split:
     judge: list[Correction]
 
 
-def splits(
-    corrections: Corrections, rng: np.random.Generator, *, most_images: int = 6, most_objects: int = 24
-) -> list[Split]:
+def splits(corrections: Corrections, *, most_images: int = 6, most_objects: int = 24) -> list[Split]:
     """How corrections are divided.
 
     A fifth is held out, by whole images where there are at least four of them. Of fewer than six objects, each in
     turn (at most three of them) is held out of a training of its own. One object leaves nothing to judge by.
+
+    What is held out follows from the pixels, not from chance: in a later round, the same objects judge again, and
+    none that was learnt from before.
 
     Returns
     -------
@@ -46,23 +48,24 @@ def splits(
     if len(items) < 2:
         return []
     if len(items) < FEW:
-        order = rng.permutation(len(items))[:_MOST_FOLDS]
-        return [Split([c for k, c in enumerate(items) if k != out], [items[out]]) for out in sorted(order)]
-    groups = corrections.by_image()
+        turns = sorted(items, key=_rank)[:_MOST_FOLDS]
+        return [Split([c for c in items if c is not out], [out]) for out in turns]
+    groups = sorted(corrections.by_image(), key=lambda group: _rank(group[0], by_image=True))
     if len(groups) >= _IMAGES_TO_SPLIT_BY:
         count = min(most_images, max(1, round(_SHARE * len(groups))))
-        chosen = set(rng.permutation(len(groups))[:count].tolist())
-        judge = [c for k in sorted(chosen) for c in groups[k]]
-        learn = [c for k, group in enumerate(groups) if k not in chosen for c in group]
+        judge = [c for group in groups[:count] for c in group]
+        learn = [c for group in groups[count:] for c in group]
     else:
         count = max(1, round(_SHARE * len(items)))
-        picked = set(rng.permutation(len(items))[:count].tolist())
-        judge = [items[k] for k in sorted(picked)]
-        learn = [c for k, c in enumerate(items) if k not in picked]
-    if len(judge) > most_objects:
-        keep = sorted(rng.permutation(len(judge))[:most_objects].tolist())
-        judge = [judge[k] for k in keep]
-    return [Split(learn, judge)]
+        ranked = sorted(items, key=_rank)
+        judge, learn = ranked[:count], ranked[count:]
+    return [Split(learn, sorted(judge, key=_rank)[:most_objects])]
+
+
+def _rank(correction: Correction, *, by_image: bool = False) -> str:
+    """A fixed place in a random order of all objects (or images) there are."""
+    label = "" if by_image else f"/{correction.label}"
+    return hashlib.sha256(f"{correction.image.content_key()}{label}".encode()).hexdigest()
 
 
 def one_click_iou(

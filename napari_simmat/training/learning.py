@@ -6,8 +6,7 @@ import datetime
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -22,6 +21,7 @@ from napari_simmat.models import Adapter, BaseModel, TrainingRun, load_base_mode
 from napari_simmat.training.corrections import Correction, Corrections
 from napari_simmat.training.gate import Split, one_click_iou, splits
 from napari_simmat.training.recipes import RECIPES, Mode, Recipe
+from napari_simmat.training.scenes import TOO_SMALL, learnable
 from napari_simmat.training.trainer import OnStep, Watch, train
 
 TrainingReport = TrainingRun
@@ -150,17 +150,17 @@ def _learn(
 ) -> tuple[Adapter, TrainingReport]:
     """Split, train, judge, keep or roll back."""
     began = time.perf_counter()
-    corrections = given if isinstance(given, Corrections) else Corrections(given)
     recipe = RECIPES[mode]
-    _check(corrections, steps, learning_rate, seed)
     base = load_base_model() if base is None else base
+    accepted = list(given)
+    corrections = Corrections(c for c in accepted if learnable(c, base.sam.side))
+    _check(len(accepted), len(corrections), steps, learning_rate, seed)
     where = device or device_choice()
     if start is None:
         start = Adapter.untrained([group[0].image for group in corrections.by_image()], base=base)
     for group in corrections.by_image():
         start.fits(group[0].image)
-    rng = np.random.default_rng(seed)
-    folds = splits(corrections, rng, most_images=recipe.judges[0], most_objects=recipe.judges[1])
+    folds = splits(corrections, most_images=recipe.judges[0], most_objects=recipe.judges[1])
     everything = list(corrections)
     few = len(folds) > 1 or not folds
     learnt_from = everything if few else folds[0].learn
@@ -237,8 +237,7 @@ def _train(
 ) -> _Run:
     """One training on some corrections."""
     rng = np.random.default_rng(seed)
-    with _seeded(seed):
-        model = recipe.build(start, base).to(device)
+    model = recipe.build(start, base.on(device), seed)
     parameters = recipe.unfreeze(model)
     draw = recipe.sampler(model, start, corrections, rng)
     began = time.perf_counter()
@@ -276,15 +275,17 @@ def _judge_fold(
     )
 
 
-def _check(corrections: Corrections, steps: int | None, learning_rate: float | None, seed: int) -> None:
-    if not len(corrections):
-        raise TrainingError("There are no corrections to learn from; accept an object first.")
+def _check(accepted: int, large: int, steps: int | None, learning_rate: float | None, seed: int) -> None:
+    if not accepted:
+        raise TrainingError("There are no objects to learn from; accept an object first.")
+    if not large:
+        raise TrainingError(TOO_SMALL)
     if steps is not None and steps < 1:
         raise TrainingError(f"Got {steps} steps, expected at least 1.")
     if learning_rate is not None and not 0 < learning_rate < 1:
         raise TrainingError(f"Got the learning rate {learning_rate:g}, expected a number between 0 and 1.")
-    if seed < 0:
-        raise TrainingError(f"Got the seed {seed}, expected 0 or more.")
+    if not 0 <= seed < 2**63:
+        raise TrainingError(f"Got the seed {seed}, expected a number from 0 to 2**63 - 1.")
 
 
 def _verdict(
@@ -300,14 +301,6 @@ def _verdict(
 
 def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values))
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """New layers get the same random start each time, and nobody else's random numbers change."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
 
 
 def peak_rss_mb() -> float:

@@ -52,9 +52,9 @@ class Recipe(ABC):
     ) -> Draw:
         """What draws the sample of each step."""
 
-    def build(self, start: Adapter, base: BaseModel) -> AdaptedSam:
+    def build(self, start: Adapter, base: BaseModel, seed: int = 0) -> AdaptedSam:
         """The model to train, from where `start` is."""
-        return start.build(base, lora=self.lora_patterns(base.sam.encoder), own=TOKENS)
+        return start.build(base, lora=self.lora_patterns(base.sam.encoder), own=TOKENS, seed=seed)
 
     def unfreeze(self, model: AdaptedSam) -> list[nn.Parameter]:
         """Let the trained parameters require gradients, and list them."""

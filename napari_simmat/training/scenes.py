@@ -26,6 +26,11 @@ from napari_simmat.training.corrections import Correction
 WINDOW = 448
 """Side of a window in frame pixels; divisible by 224, so that no attention window is padded."""
 
+TOO_SMALL = (
+    "No object is large enough to learn from: each covers less than one cell of the model's masks; "
+    "correct larger objects, or cut the image into smaller ones."
+)
+
 _ROOM = 1.6  # an object's longer side may be the window's side divided by this
 _MIN_AREA = 16  # smaller objects (in frame pixels) are less than one cell of the decoder's masks
 _MIN_SHARE = 0.6  # an object cut by the window's border is learnt only if this share of it is inside
@@ -40,8 +45,8 @@ class Window:
     ----------
     x : Tensor, (C, H, W)
         Model input.
-    masks : ndarray of bool, (N, H, W)
-        Objects in it; the one it was made for comes first.
+    masks : ndarray of bool, (N, 16 h, 16 w)
+        Objects in it, the one it was made for first; padded on the right and below to the cells of its embedding.
     offset : (int, int)
         Row and column of its first cell in the frame's embedding grid.
     """
@@ -99,10 +104,7 @@ class Scenes:
         self.objects = [found for k, labels in enumerate(self._labels) for found in _objects(k, labels)]
         self._inputs: OrderedDict[int, Tensor] = OrderedDict()
         if not self.objects:
-            raise TrainingError(
-                "No object is large enough to learn from: each covers less than one cell of the model's masks; "
-                "correct larger objects, or cut the image into smaller ones."
-            )
+            raise TrainingError(TOO_SMALL)
 
     def __len__(self) -> int:
         return len(self.objects)
@@ -120,23 +122,24 @@ class Scenes:
         column = _place(chosen.left, chosen.right, labels.shape[1], reach, step, rng)
         rows = slice(round(row * step), round(row * step) + reach)
         columns = slice(round(column * step), round(column * step) + reach)
-        x, labels = _resize(x[:, rows, columns].float(), labels[rows, columns], shrink)
-        x, masks = self._objects_in(x, labels, chosen, shrink)
+        x, labels = x[:, rows, columns].float(), labels[rows, columns]
+        if shrink < 1:
+            x, labels = _shrunk(x, labels, chosen.label, shrink)
         if rng.random() < 0.5:
-            x, masks = x.flip(2), masks[:, :, ::-1]
+            x, labels = x.flip(2), labels[:, ::-1]
         if rng.random() < 0.5:
-            x, masks = x.flip(1), masks[:, ::-1]
+            x, labels = x.flip(1), labels[::-1]
         if rng.random() < 0.5 and x.shape[1] == x.shape[2]:
-            x, masks = x.transpose(1, 2), masks.transpose(0, 2, 1)
-        return Window(x.contiguous(), np.ascontiguousarray(masks), (row, column))
+            x, labels = x.transpose(1, 2), labels.T
+        return Window(x.contiguous(), self._objects_in(labels, chosen, shrink), (row, column))
 
-    def _objects_in(
-        self, x: Tensor, labels: NDArray[np.int32], chosen: _Object, shrink: float
-    ) -> tuple[Tensor, NDArray[np.bool_]]:
-        """Pad to whole cells, and list the objects that the window shows well enough."""
+    def _objects_in(self, labels: NDArray[np.int32], chosen: _Object, shrink: float) -> NDArray[np.bool_]:
+        """The objects that the window shows well enough, padded as the encoder pads the picture."""
         height, width = labels.shape
-        bottom, right = -height % STRIDE, -width % STRIDE
-        x = F.pad(x, (0, right, 0, bottom))
+        if self._window == self._side:
+            bottom, right = self._side - height, self._side - width
+        else:
+            bottom, right = -height % STRIDE, -width % STRIDE
         labels = np.pad(labels, ((0, bottom), (0, right)))
         whole = {o.label: o for o in self.objects if o.scene == chosen.scene}
         areas = dict(zip(*np.unique(labels, return_counts=True), strict=True))
@@ -148,7 +151,7 @@ class Scenes:
             and area >= _MIN_AREA
             and area >= _MIN_SHARE * shrink**2 * self._area(whole[label])
         ]
-        return x, np.stack([labels == label for label in (chosen.label, *others)])
+        return np.stack([labels == label for label in (chosen.label, *others)])
 
     def _area(self, chosen: _Object) -> int:
         labels = self._labels[chosen.scene][chosen.top : chosen.bottom, chosen.left : chosen.right]
@@ -201,11 +204,23 @@ def _place(low: int, high: int, length: int, reach: int, step: float, rng: np.ra
     return round(float(np.clip(start, 0, length - reach)) / step)
 
 
-def _resize(x: Tensor, labels: NDArray[np.int32], shrink: float) -> tuple[Tensor, NDArray[np.int32]]:
-    if shrink == 1.0:
-        return x, labels
+def _shrunk(
+    x: Tensor, labels: NDArray[np.int32], chosen: int, shrink: float
+) -> tuple[Tensor, NDArray[np.int32]]:
+    """Picture and labels at a smaller scale; the chosen object stays visible, however thin it is."""
     height, width = (max(1, round(n * shrink)) for n in labels.shape)
     x = F.interpolate(x[None], (height, width), mode="bilinear", antialias=True, align_corners=False)[0]
     rows = ((np.arange(height) + 0.5) * labels.shape[0] / height).astype(int)
     columns = ((np.arange(width) + 0.5) * labels.shape[1] / width).astype(int)
-    return x, labels[rows[:, None], columns]
+    small = labels[rows[:, None], columns]
+    own = torch.from_numpy((labels == chosen)[None].astype(np.float32))
+    touched = F.adaptive_max_pool2d(own, (height, width))[0].numpy() > 0
+    if not (small == chosen).any() or touched.sum() > 2 * (small == chosen).sum():
+        small = np.where(touched, chosen, small)
+    return x, small
+
+
+def learnable(correction: Correction, side: int) -> bool:
+    """Whether an object is large enough in the encoder's frame to learn from."""
+    sy, sx = Frame(correction.image.shape, side).scale
+    return bool(np.count_nonzero(correction.mask) * sy * sx >= 1.25 * _MIN_AREA)
