@@ -18,9 +18,10 @@ from psygnal import Signal
 from napari_simmat._annotator.clicking import Answer, Clicking
 from napari_simmat._annotator.jobs import Executor, Job, Progress, run_now
 from napari_simmat._annotator.objects import Note, ObjectBook
+from napari_simmat._annotator.session import sentence_for
 from napari_simmat._annotator.targets import ArrayTarget, LabelTarget
 from napari_simmat._annotator.versions import Version
-from napari_simmat.errors import PromptError, TrainingError
+from napari_simmat.errors import PromptError, SimmatError, TrainingError
 from napari_simmat.exporters import export
 from napari_simmat.images import MultiChannelImage
 from napari_simmat.journal import Journal
@@ -188,6 +189,9 @@ class Annotator(Clicking):
         self.sync_labels()
         return export(self.labels, self._need_image(), format, path)
 
+    def _nothing_answers(self) -> None:
+        self._label_once_answered = None
+
     def _show(self, answer: Answer | None) -> None:
         super()._show(answer)
         waiting, self._label_once_answered = self._label_once_answered, None
@@ -234,14 +238,17 @@ class Annotator(Clicking):
 
     def _fitting_books(self) -> list[ObjectBook]:
         current = self.versions.current
-        return [book for book in self._books.values() if current is None or current.fits(book.image)]
+        return [book for book in self._books.values() if current is None or current.suits(book.image)]
 
     def _train_if_wanted(self) -> None:
         enough = sum(len(book.notes) for book in self._fitting_books()) >= AUTO_QUICK_FROM
         if self.auto_quick and enough:
             self._quick_is_due = self.training is not None
             if not self._quick_is_due:
-                self._train("quick", steps=self.auto_quick_steps)
+                try:
+                    self._train("quick", steps=self.auto_quick_steps)
+                except SimmatError as error:  # the object was accepted; only learning from it failed
+                    self.problem.emit(str(error))
 
     def _train(
         self, mode: Mode, *, steps: int | None = None, learning_rate: float | None = None, seed: int = 0
@@ -292,4 +299,5 @@ class Annotator(Clicking):
     def _job_failed(self, job: Job, error: Exception) -> None:
         super()._job_failed(job, error)
         if job.kind == "train":
-            self.training_stopped.emit(str(error))
+            self._quick_is_due = False
+            self.training_stopped.emit(sentence_for(job, error))

@@ -466,3 +466,116 @@ def test_exported_labels_are_those_that_were_accepted(annotator, tmp_path):
     assert annotator.export(tmp_path / "labels.tif", "tiff") == 2
 
     np.testing.assert_array_equal(open_labels(tmp_path / "labels.tif"), annotator.labels)
+
+
+# ------------------------------------------------ other images, narrow layers, odd journals
+
+
+def test_a_second_image_with_the_same_channels_gets_an_untrained_adapter_of_its_own():
+    from napari_simmat.images import as_image
+
+    flat = as_image(np.zeros((5, 64, 64), np.float32), channel_axis=0, name="flat")
+    annotator = Annotator(flat)
+    scene = balls(5)
+    annotator.set_image(scene)
+    row, column, _ = BALLS[1]
+    annotator.click(row, column)
+    assert np.array_equal(annotator.answer.mask, Segmenter(scene).predict([(row, column)])[0])
+    annotator.set_image(flat)
+    assert len(annotator.versions.all) == 2
+
+
+def test_another_modality_changes_what_the_model_sees():
+    image = balls(3)
+    annotator = Annotator(image)
+    assert annotator.segmenter.adapter.profile.modality == "generic"
+    annotator.set_image(image.with_modality("rgb"))
+    assert annotator.segmenter.adapter.profile.modality == "rgb"
+
+
+def test_a_training_goes_along_to_the_next_image_and_its_undo_too():
+    annotator = Annotator(balls(seed=0, name="first"))
+    _accept(annotator, 1, 2, 3, 4)
+    assert annotator.quick(steps=1, learning_rate=1e-7).kept  # so small a step makes nothing worse
+    trained = annotator.versions.current
+    annotator.set_image(balls(seed=1, name="second"))
+    assert annotator.versions.current is trained
+    assert annotator.undo_training()
+    assert not annotator.segmenter.adapter.is_trained
+    assert annotator.segmenter.adapter.fingerprint == Segmenter(balls(seed=1)).adapter.fingerprint
+
+
+def test_a_layer_too_narrow_for_the_next_object_is_refused_and_nothing_is_lost(annotator, image):
+    labels = np.zeros(image.shape, np.uint8)
+    labels[0:5, 0:5] = 255
+    annotator.attach(ArrayTarget(labels))
+    row, column, _ = BALLS[1]
+    annotator.click(row, column)
+    with pytest.raises(SimmatError, match=r"holds numbers up to 255 \(uint8\), object 256 does not fit"):
+        annotator.accept()
+    assert annotator.answer is not None
+    assert set(annotator.objects) == {255}
+
+
+@pytest.mark.parametrize("value", [2**31 + 7, -1])
+def test_labels_that_are_no_object_numbers_are_refused(annotator, image, value):
+    labels = np.zeros(image.shape, np.int64)
+    labels[0:5, 0:5] = value
+    with pytest.raises(SimmatError, match="expected 0 to 2147483647"):
+        annotator.attach(ArrayTarget(labels))
+    assert annotator.objects == {}
+
+
+def test_background_is_no_label_to_accept(annotator):
+    row, column, _ = BALLS[1]
+    annotator.click(row, column)
+    with pytest.raises(PromptError, match="Got the label 0"):
+        annotator.accept(0)
+
+
+def test_an_object_whose_clicks_cannot_be_read_comes_back_without_them(image, journal):
+    first = Annotator(image, journal=journal)
+    _accept(first, 1, 2)
+    (file,) = journal.folder.glob("*.jsonl")
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([lines[0].replace('"labels":[1]', '"labels":[-1]'), *lines[1:]]) + "\n")
+    assert '"labels":[-1]' in file.read_text()
+    again = Annotator(image, journal=journal)
+    assert set(again.objects) == {1, 2}
+    assert again.objects[1].prompt is None
+
+
+def test_an_accept_that_waited_for_a_cancelled_encoding_takes_no_later_mask(image):
+    later = _Later()
+    annotator = Annotator(executor=later)
+    annotator.set_image(image)
+    later.run()  # opening
+    row, column, _ = BALLS[1]
+    annotator.click(row, column)
+    assert annotator.accept() is None
+    annotator.cancel_encoding()
+    annotator.click(row + 2, column)
+    annotator.ask_again()
+    later.run_all()
+    assert annotator.objects == {}
+
+
+def test_an_adapter_of_another_base_model_leaves_the_one_in_use(annotator, tmp_path):
+    other = annotator.segmenter.adapter.with_card(base_sha256="0" * 64, base_model="sam_vit_b")
+    other.save(tmp_path / "other.safetensors")
+    before = annotator.versions.current
+    with pytest.raises(AdapterError, match="was trained on sam_vit_b"):
+        annotator.load_adapter(tmp_path / "other.safetensors")
+    assert annotator.versions.current is before
+
+
+@pytest.mark.parametrize("box", [(-20, -20, 60, 60), (10, 20, 50, 300)])
+def test_a_box_beyond_the_image_is_the_same_in_the_annotator_and_in_python(annotator, image, box):
+    annotator.set_box(*box)
+    assert np.array_equal(annotator.answer.mask, Segmenter(image).predict(box=box)[0])
+
+
+def test_a_box_that_is_not_made_of_numbers_is_refused(annotator):
+    with pytest.raises(PromptError, match="not made of numbers"):
+        annotator.set_box(1, 2, float("nan"), 5)
+    assert annotator.prompt.is_empty

@@ -117,8 +117,11 @@ class Clicking(Session):
             If no pixel of the image is inside of the box.
         """
         height, width = self._need_image().shape
-        y0, y1 = (float(np.clip(y, 0, height - 1)) for y in sorted((y0, y1)))
-        x0, x1 = (float(np.clip(x, 0, width - 1)) for x in sorted((x0, x1)))
+        if not np.isfinite((y0, x0, y1, x1)).all():
+            raise PromptError(f"The box {(y0, x0, y1, x1)} is not made of numbers; drag it over the object.")
+        # To the outer edges of the outermost pixels, as `Segmenter` cuts a box.
+        y0, y1 = (float(np.clip(y, -0.5, height - 0.5)) for y in sorted((y0, y1)))
+        x0, x1 = (float(np.clip(x, -0.5, width - 0.5)) for x in sorted((x0, x1)))
         if y1 - y0 < 1 or x1 - x0 < 1:
             raise PromptError("The box holds no pixel of the image; drag it over the object.")
         self._push(self.prompt.with_box(y0, x0, y1, x1))

@@ -23,6 +23,8 @@ from napari_simmat.training import Correction
 _REMEMBERED = 8
 """How many former masks of a label are kept, so that undo gives an object back with its clicks."""
 
+_LARGEST_LABEL = 2**31 - 1
+
 Window = tuple[slice, slice]
 
 
@@ -74,9 +76,18 @@ class ObjectBook:
         self._highest = story.highest_label
         for record in story.records:
             mask = record.mask
+            if record.label > _LARGEST_LABEL:
+                self._found.append(
+                    f"Object {record.label} in the journal has too large a number and was left out."
+                )
+                continue
             if mask.shape == self.known.shape and mask.any():
                 self.known[mask] = record.label
-                prompt = Prompt.from_dict(record.prompt) if record.prompt is not None else None
+                prompt = None
+                try:
+                    prompt = Prompt.from_dict(record.prompt) if record.prompt is not None else None
+                except SimmatError as error:
+                    self._found.append(f"Object {record.label} came back without its clicks: {error}")
                 self._note(record.label, mask, source=record.source, prompt=prompt)
         self.restored = len(self.notes)
         self.target: LabelTarget = ArrayTarget(self.known.copy())
@@ -100,6 +111,12 @@ class ObjectBook:
             If the target's labels are not of the image's shape; nothing was changed.
         """
         data = label_array(target)
+        if data.dtype.kind not in "iu":
+            raise SimmatError(
+                f"The labels are {data.dtype}, expected whole numbers; choose or make a Labels layer."
+            )
+        self._check_range(int(data.max(initial=0)), int(data.min(initial=0)))
+        self._check_holds(data.dtype, int(self.known.max(initial=0)))
         if data.shape != self.known.shape:
             raise SimmatError(
                 f"The labels are {_size(data.shape)} but the image {self.image.name!r} is "
@@ -127,6 +144,10 @@ class ObjectBook:
         self.sync()
         data = label_array(self.target)
         number = self._next_label(data) if label is None else label
+        if number < 1:
+            raise PromptError(f"Got the label {number}, expected 1 or more: 0 is background.")
+        self._check_range(number)
+        self._check_holds(data.dtype, number)
         own = data == number
         new = mask & ((data == 0) | own)
         if not new.any():
@@ -165,6 +186,12 @@ class ObjectBook:
             Labels that are new or have another mask, and labels that are gone.
         """
         data = label_array(self.target)
+        if data.dtype.itemsize > 4 and data.max(initial=0) > _LARGEST_LABEL:
+            self._on_problem(
+                f"The labels layer has the label {data.max()}, expected at most {_LARGEST_LABEL}; its changes are "
+                "not taken over until that label is smaller."
+            )
+            return [], []
         if data.shape != self.known.shape:
             self._on_problem(
                 f"The labels layer is {_size(data.shape)} now but the image is {_size(self.known.shape)}; "
@@ -232,6 +259,22 @@ class ObjectBook:
             former = self._former.setdefault(label, [])
             former.append(note)
             del former[:-_REMEMBERED]
+
+    @staticmethod
+    def _check_range(highest: int, lowest: int = 0) -> None:
+        if highest > _LARGEST_LABEL or lowest < 0:
+            raise SimmatError(
+                f"The labels go from {lowest} to {highest}, expected 0 to {_LARGEST_LABEL}; renumber them first."
+            )
+
+    @staticmethod
+    def _check_holds(dtype: np.dtype[np.integer], label: int) -> None:
+        """A layer whose numbers are too narrow would turn an object into another one, or into background."""
+        if label > np.iinfo(dtype).max:
+            raise SimmatError(
+                f"The labels layer holds numbers up to {np.iinfo(dtype).max} ({dtype}), object {label} does not fit; "
+                "convert it in the layer list (right click, Convert data type) to int32."
+            )
 
     def _next_label(self, data: NDArray[np.integer]) -> int:
         return max(self._highest, int(data.max(initial=0))) + 1

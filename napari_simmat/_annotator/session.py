@@ -15,7 +15,7 @@ from napari_simmat.errors import AdapterError, Cancelled, ImageError, SimmatErro
 from napari_simmat.images import MultiChannelImage
 from napari_simmat.inference import Segmenter
 from napari_simmat.journal import Journal, Story
-from napari_simmat.models import Adapter
+from napari_simmat.models import Adapter, load_base_model
 
 
 class Session:
@@ -76,7 +76,11 @@ class Session:
         """Do without the embedding that is on its way; False if there is none."""
         was_encoding = self.is_encoding
         self._cancel("encode")
+        self._nothing_answers()
         return was_encoding
+
+    def _nothing_answers(self) -> None:
+        """What waits for an answer waits in vain."""
 
     # -------------------------------------------------------------- adapters
 
@@ -110,6 +114,7 @@ class Session:
             If the file is no adapter, or one for other channels; the one in use stays.
         """
         adapter = Adapter.load(path)
+        adapter.belongs_to(load_base_model())
         if self.image is not None:
             adapter.fits(self.image)
         version = self.versions.add(adapter, Path(path).stem)
@@ -171,8 +176,9 @@ class Session:
     def _encoded(self, version: Version | None, segmenter: Segmenter) -> None:
         self.segmenter = segmenter
         if version is None:
-            more = f" ({segmenter.image.n_channels} channels)" if self.versions.all else ""
-            version = self.versions.add(segmenter.adapter, f"untrained{more}")
+            image = segmenter.image
+            more = f" ({image.name}, {image.modality})" if self.versions.all else ""
+            version = self.versions.add(segmenter.adapter, f"untrained{more}", untrained_for=image)
         if version is not self.versions.current:
             self.versions.use(version)
         self.versions_changed.emit()
@@ -203,6 +209,8 @@ class Session:
             job.cancel.set()
 
     def _job_failed(self, job: Job, error: Exception) -> None:
+        if job.kind in ("encode", "answer"):
+            self._nothing_answers()
         if isinstance(error, Cancelled):
             return
         self.problem.emit(sentence_for(job, error))

@@ -28,6 +28,10 @@ class Version:
     parent : Version or None
         The version that it was trained from.
     made : datetime
+    modality : str or None
+        Of the images that a version of this session is for; None: whatever has the channels.
+    image_key : str or None
+        The one image that an untrained version was fitted to.
     """
 
     adapter: Adapter
@@ -35,9 +39,17 @@ class Version:
     report: TrainingReport | None
     parent: Version | None
     made: datetime
+    modality: str | None = None
+    image_key: str | None = None
 
     def fits(self, image: MultiChannelImage) -> bool:
         """Whether it can be used with this image."""
+        return self.image_key in (None, image.content_key()) and self.suits(image)
+
+    def suits(self, image: MultiChannelImage) -> bool:
+        """Whether it is for images of this kind: the same channels and modality."""
+        if self.modality not in (None, image.modality):
+            return False
         try:
             self.adapter.fits(image)
         except AdapterError:
@@ -77,9 +89,14 @@ class Versions:
         *,
         report: TrainingReport | None = None,
         parent: Version | None = None,
+        untrained_for: MultiChannelImage | None = None,
     ) -> Version:
         """Keep an adapter as a new version, without using it yet."""
-        version = Version(adapter, name, report, parent, datetime.now())
+        modality = parent.modality if parent is not None else None
+        key = None
+        if untrained_for is not None:
+            modality, key = untrained_for.modality, untrained_for.content_key()
+        version = Version(adapter, name, report, parent, datetime.now(), modality, key)
         self.all.append(version)
         return version
 
@@ -111,8 +128,16 @@ class Versions:
         return True
 
     def fitting(self, image: MultiChannelImage) -> Version | None:
-        """The version in use if it fits the image, else the one last used that does, else None."""
-        return next((version for version in reversed(self._used) if version.fits(image)), None)
+        """The version in use if it fits the image, else the one last used that does, else None.
+
+        An untrained version is fitted to one image; where that of another image would be next, this image's own is.
+        """
+        for version in reversed(self._used):
+            if version.fits(image):
+                return version
+            if version.suits(image):
+                break
+        return next((version for version in self.all if version.image_key and version.fits(image)), None)
 
     def _take(self, version: Version) -> None:
         self.current = version

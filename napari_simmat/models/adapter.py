@@ -129,6 +129,21 @@ class Adapter:
         """
         self.profile.check(image)
 
+    def belongs_to(self, base: BaseModel) -> None:
+        """Check that this adapter was made for a base model.
+
+        Raises
+        ------
+        AdapterError
+            Names both.
+        """
+        if self.card.base_sha256 != base.sha256:
+            raise AdapterError(
+                f"The adapter {self.card.name!r} was trained on {self.card.base_model} "
+                f"({self.card.base_sha256[:8]}), the model at hand is {base.name} ({base.sha256[:8]}); "
+                f"load that model or train anew."
+            )
+
     def build(
         self, base: BaseModel, *, lora: Sequence[str] = (), own: Sequence[str] = (), seed: int = 0
     ) -> AdaptedSam:
@@ -154,12 +169,7 @@ class Adapter:
         AdapterError
             The adapter belongs to another base model, or its tensors do not fit it.
         """
-        if self.card.base_sha256 != base.sha256:
-            raise AdapterError(
-                f"The adapter {self.card.name!r} was trained on {self.card.base_model} "
-                f"({self.card.base_sha256[:8]}), the model at hand is {base.name} ({base.sha256[:8]}); "
-                f"load that model or train anew."
-            )
+        self.belongs_to(base)
         sam = sharing_copy(base.sam)
         assert isinstance(sam, Sam)
         paths = [k[len("lora.") : -2] for k in self.tensors if k.startswith("lora.") and k.endswith(".a")]
