@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -89,3 +90,10 @@ def check_output(out: Path, overwrite: bool) -> None:
         )
     if not out.parent.is_dir():
         raise SimmatError(f"There is no folder {out.parent}; create it first or choose another one.")
+    try:
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise SimmatError(
+            f"Nothing can be written in {out.parent} ({error.strerror}); choose another folder for {out.name}."
+        ) from error
