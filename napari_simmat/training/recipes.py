@@ -119,8 +119,8 @@ class Quick(Recipe):
     most_windows = 32
 
     def steps(self, n_objects: int) -> int:
-        """From 30 for a handful of objects to 45 for many."""
-        return int(np.clip(20 + 2 * n_objects, 30, 45))
+        """From 30 for a handful of objects to 60 for many."""
+        return int(np.clip(20 + 2 * n_objects, 30, 60))
 
     def lora_patterns(self, encoder: ImageEncoder) -> tuple[str, ...]:
         """Linear layers of the late half, whose input is cached; query and value projections of the decoder."""

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from napari_simmat.errors import TrainingError
@@ -176,23 +177,21 @@ def _frame_labels(group: Sequence[Correction], frame: Frame) -> NDArray[np.int32
     (sy, sx), (rows, columns) = frame.scale, frame.image_shape
     y = np.minimum(((np.arange(height) + 0.5) / sy).astype(int), rows - 1)
     x = np.minimum(((np.arange(width) + 0.5) / sx).astype(int), columns - 1)
-    labels = np.zeros(frame.shape, np.int32)
+    labels = np.zeros(frame.image_shape, np.int32)
     for number, correction in enumerate(group, start=1):
-        labels[correction.mask[y[:, None], x]] = number
-    return labels
+        labels[correction.mask] = number
+    in_frame: NDArray[np.int32] = labels[y[:, None], x]
+    return in_frame
 
 
 def _objects(scene: int, labels: NDArray[np.int32]) -> list[_Object]:
-    found = []
-    for label in np.unique(labels):
-        if label == 0:
-            continue
-        own = labels == label
-        rows, columns = np.flatnonzero(own.any(1)), np.flatnonzero(own.any(0))
-        if own.sum() >= _MIN_AREA:
-            box = (int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
-            found.append(_Object(scene, int(label), *box))
-    return found
+    areas = np.bincount(labels.ravel())
+    return [
+        _Object(scene, label, rows.start, columns.start, rows.stop, columns.stop)
+        for label, box in enumerate(ndimage.find_objects(labels), start=1)
+        if box is not None and areas[label] >= _MIN_AREA
+        for rows, columns in [box]
+    ]
 
 
 def _place(low: int, high: int, length: int, reach: int, step: float, rng: np.random.Generator) -> int:
