@@ -80,8 +80,8 @@ class Deep(Recipe):
     judges = (6, 24)
 
     def steps(self, n_objects: int) -> int:
-        """From 60 for a handful of objects to 200 for many."""
-        return int(np.clip(50 + 5 * n_objects, 60, 200))
+        """From 60 for a handful of objects to 160 for many."""
+        return int(np.clip(50 + 5 * n_objects, 60, 160))
 
     def lora_patterns(self, encoder: ImageEncoder) -> tuple[str, ...]:
         """Every linear layer of the encoder, query and value projections of the decoder."""
