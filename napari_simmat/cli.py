@@ -21,6 +21,7 @@ from napari_simmat._cli.options import (
     Dataset,
     Format,
     Limit,
+    Mat,
     Modality,
     Mode,
     ModelFile,
@@ -227,6 +228,9 @@ def finetune(
     seed: Annotated[int, typer.Option(help="Same seed, same adapter.")] = 0,
     limit: Limit = None,
     adapter: AdapterFile = None,
+    mat: Annotated[
+        Mat, typer.Option(help="Transfer layer to begin with; paper: as published.")
+    ] = Mat.default,
     model: ModelFile = None,
     modality: Modality = None,
     channel_axis: ChannelAxis = None,
@@ -249,6 +253,7 @@ def finetune(
                 learning_rate=learning_rate,
                 seed=seed,
                 start=_adapter(adapter),
+                mat=mat.value,
                 on_step=lambda step, total, loss: report(step, total, f"loss {loss:.3f}"),
                 cancel=cancel,
                 base=_model(model),

@@ -13,6 +13,13 @@ import typer
 from napari_simmat.errors import SimmatError
 
 
+class Mat(StrEnum):
+    """Transfer layers to begin with."""
+
+    default = "default"
+    paper = "paper"
+
+
 class Mode(StrEnum):
     """How to train."""
 
