@@ -100,10 +100,10 @@ def demo(
         bool, typer.Option("--headless", help="Open no window even if there is a display.")
     ] = False,
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Folder for the before/after picture and table.")
+        Path, typer.Option("--out", metavar="DIR", help="Headless: folder for picture and table.")
     ] = Path("napari-simmat-demo"),
-    steps: Annotated[int, typer.Option(min=1, metavar="N", help="Training steps.")] = 30,
-    seed: Annotated[int, typer.Option(help="Of the training.")] = 0,
+    steps: Annotated[int, typer.Option(min=1, metavar="N", help="Headless: training steps.")] = 30,
+    seed: Annotated[int, typer.Option(help="Headless: of the training.")] = 0,
 ) -> None:
     """Do the whole job on a bundled sample: click, correct, train, click better."""
     from napari_simmat._cli.window import has_display, plugin

@@ -579,3 +579,17 @@ def test_a_box_that_is_not_made_of_numbers_is_refused(annotator):
     with pytest.raises(PromptError, match="not made of numbers"):
         annotator.set_box(1, 2, float("nan"), 5)
     assert annotator.prompt.is_empty
+
+
+def test_objects_of_the_same_number_in_journal_and_layer_stay_two(image, journal):
+    first = Annotator(image, journal=journal)
+    _accept(first, 1)
+    again = Annotator(image, journal=journal)
+    labels = np.zeros(image.shape, np.int32)
+    labels[ball(3)] = 1
+    again.attach(ArrayTarget(labels))
+    assert set(again.objects) == {1, 2}
+    assert iou(again.labels == 1, ball(3)) == 1
+    assert iou(again.labels == 2, first.labels == 1) == 1
+    third = Annotator(image, journal=journal)
+    assert np.array_equal(third.labels, again.labels)

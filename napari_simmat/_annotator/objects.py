@@ -122,11 +122,25 @@ class ObjectBook:
                 f"The labels are {_size(data.shape)} but the image {self.image.name!r} is "
                 f"{_size(self.known.shape)} (rows x columns); choose labels of this image."
             )
+        self._make_way(data)
         missing = (data == 0) & (self.known != 0)
         if missing.any():
             target.data_setitem(np.nonzero(missing), self.known[missing])
         self.target = target
         return self.sync()[0]
+
+    def _make_way(self, data: NDArray[np.integer]) -> None:
+        """Renumber our objects whose number belongs to an object elsewhere in the target: two must not become one."""
+        for label in sorted(set(self.notes) & set(np.unique(data).tolist())):
+            note, own = self.notes[label], self.known == label
+            if not own.any() or (data[own] == label).any():
+                continue
+            number = self._next_label(data)
+            self._check_holds(data.dtype, number)
+            self.known[own] = number
+            self._note(number, own, source=note.source, prompt=note.prompt)
+            self._forget(label)
+            self._write(number, "")
 
     def accept(self, mask: NDArray[np.bool_], *, label: int | None, prompt: Prompt, adapter: str) -> int:
         """Write an object and note it; pixels of other objects stay theirs.
