@@ -1,0 +1,17 @@
+"""Scenes computed from the physics of each sensor: what comes as sample data beside real pictures.
+
+Each scene is made from a seed by a legacy generator of numpy, whose streams are frozen, so that it is the same under
+every version. Sines and exponentials differ in their last bit between processors: a stored value may differ by one
+count where it was rounded the other way.
+"""
+
+from napari_simmat.images.simulate.camouflage import CAMOUFLAGE_CHANNELS, CAMOUFLAGE_SETS, camouflage_scene
+from napari_simmat.images.simulate.glass import GLASS_SETS, glass_scene
+
+__all__ = [
+    "CAMOUFLAGE_CHANNELS",
+    "CAMOUFLAGE_SETS",
+    "GLASS_SETS",
+    "camouflage_scene",
+    "glass_scene",
+]
