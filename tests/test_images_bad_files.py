@@ -189,7 +189,7 @@ def test_supported_formats_are_listed_for_an_unknown_one(tmp_path):
 
 def test_a_missing_file_and_a_folder_are_told_apart(tmp_path):
     assert "no file" in sentence(tmp_path / "missing.tif")
-    assert "is a folder" in sentence(tmp_path)
+    assert "do not make up one image" in sentence(tmp_path)
     assert "no file" in sentence(tmp_path / "missing" / "image.tif")
 
 

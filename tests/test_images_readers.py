@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image
 
 from napari_simmat.errors import AmbiguousAxesError, ImageError
-from napari_simmat.images import open_image, open_labels
+from napari_simmat.images import open_file, open_image, open_labels
 
 
 @pytest.fixture
@@ -146,20 +146,28 @@ def test_pages_of_unknown_meaning_are_asked_about(path, options, axes):
 
 
 @pytest.mark.parametrize(("axes", "word"), [("ZYX", "depth"), ("TYX", "time")])
-def test_stacks_are_refused_in_one_sentence_unless_the_user_knows_better(path, axes, word):
+def test_a_slice_of_a_stack_is_an_image_unless_the_user_knows_better(path, axes, word):
     array = counting(5, 30, 40)
     tifffile.imwrite(path, array, imagej=True, metadata={"axes": axes})
-    with pytest.raises(
-        ImageError, match=rf"stack of 5 images along its {word} axis.*axis 0 holds the channels"
-    ):
-        open_image(path)
+    image = open_image(path)
+    assert np.array_equal(image.data, array[:1])
+    assert f"stack of 5 slices over {word}" in image.assumptions[0]
+    assert "channel axis 0" in image.assumptions[0]
     assert np.array_equal(open_image(path, channel_axis=0).data, array)
 
 
-def test_a_stack_of_multi_channel_images_is_refused(path):
-    ome(path, counting(3, 2, 30, 40), "ZCYX")
-    with pytest.raises(ImageError, match="stack of 3 images"):
-        open_image(path)
+def test_each_slice_of_a_stack_of_multi_channel_images_can_be_had(path):
+    array = counting(4, 3, 2, 30, 40)
+    ome(path, array, "TZCYX")
+    opened = open_file(path)
+    assert opened.stack() == {"T": 4, "Z": 3}
+    image = opened.image(index=(2, 1))
+    assert np.array_equal(image.data, array[2, 1])
+    assert image.name.endswith("T2 Z1")
+    assert not image.assumptions
+    assert image.content_key() != opened.image(index=(2, 2)).content_key()
+    with pytest.raises(ImageError, match=r"no slice \(4, 0\).*T=4, Z=3"):
+        opened.image(index=(4, 0))
     tifffile.imwrite(path, counting(4, 30, 40, 3, dtype="u1"), photometric="rgb")
     with pytest.raises(ImageError, match="several images"):
         open_image(path)

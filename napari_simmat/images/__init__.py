@@ -5,6 +5,7 @@ from napari_simmat.images.display import screen_rgb
 from napari_simmat.images.image import Channel, MultiChannelImage
 from napari_simmat.images.modalities import MODALITIES
 from napari_simmat.images.modality import ModalityProfile, Normalisation
+from napari_simmat.images.opened import Opened, open_file
 from napari_simmat.images.profiles import profile_for
 from napari_simmat.images.readers import as_image, open_image, open_labels
 from napari_simmat.images.samples import SAMPLES, sample_path
@@ -17,8 +18,10 @@ __all__ = [
     "ModalityProfile",
     "MultiChannelImage",
     "Normalisation",
+    "Opened",
     "as_image",
     "open_dataset",
+    "open_file",
     "open_image",
     "open_labels",
     "profile_for",

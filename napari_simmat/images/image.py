@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import dask
+import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_simmat.errors import ImageError
+from napari_simmat.images.camera import Camera
+from napari_simmat.images.georeference import GeoReference
 from napari_simmat.images.modalities import require_modality
 
-__all__ = ["Channel", "MultiChannelImage"]
+__all__ = ["Channel", "MultiChannelImage", "loaded"]
+
+GROUP_BYTES = 128 << 20
+"""How much of a lazy image `planes` reads at once."""
+
+KEY_ROWS = 16
+"""Rows that the content key of a lazy image looks at."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +57,9 @@ class MultiChannelImage:
 
     Parameters
     ----------
-    data : ndarray, shape (C, Y, X)
+    data : ndarray or dask array, shape (C, Y, X)
         Pixels of any boolean, integer or floating type. Kept as it is but for the byte order, which becomes
-        the machine's, and seen through a read-only view.
+        the machine's, and seen through a read-only view. A dask array is read piece by piece, when needed.
     channels : sequence of Channel
         One for each channel; empty for the default names "channel 0", "channel 1", ...
     modality : str
@@ -64,6 +74,16 @@ class MultiChannelImage:
         What people call the image; the stem of `source` where not given.
     assumptions : sequence of str
         One sentence for each thing that the reader assumed.
+    origin : (int, int)
+        Row and column of the first pixel in the image that this one is a window of.
+    georeference : GeoReference, optional
+        Where on Earth it lies.
+    camera : Camera, optional
+        The geometry that it was taken with.
+    facts : mapping of str to str
+        What else the file says that a specialist would want to know.
+    levels : sequence of array, each (C, y, x)
+        Coarser versions of a lazy image, finest first, `data` itself not among them.
 
     Raises
     ------
@@ -72,7 +92,7 @@ class MultiChannelImage:
         objects, or has another number of channels than `channels`.
     """
 
-    data: NDArray[Any]
+    data: Any
     channels: tuple[Channel, ...] = ()
     modality: str = "generic"
     pixel_size: tuple[float, float] | None = None
@@ -80,6 +100,11 @@ class MultiChannelImage:
     source: Path | None = None
     name: str = ""
     assumptions: tuple[str, ...] = ()
+    origin: tuple[int, int] = (0, 0)
+    georeference: GeoReference | None = None
+    camera: Camera | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+    levels: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         data = real_array(self.data, self.name or "the array")
@@ -92,8 +117,9 @@ class MultiChannelImage:
             raise ImageError(
                 f"The pixels have shape {data.shape}, expected at least one channel, row and column."
             )
-        data = data.view()
-        data.flags.writeable = False
+        if isinstance(data, np.ndarray):
+            data = data.view()
+            data.flags.writeable = False
         channels = tuple(self.channels) or tuple(Channel(f"channel {i}") for i in range(len(data)))
         if len(channels) != len(data):
             raise ImageError(
@@ -122,8 +148,84 @@ class MultiChannelImage:
         """The role of each channel, "" where it has none."""
         return tuple(channel.role for channel in self.channels)
 
+    @property
+    def is_lazy(self) -> bool:
+        """Whether pixels are read only when needed."""
+        return isinstance(self.data, da.Array)
+
+    def plane(self, i: int) -> NDArray[Any]:
+        """One channel, (Y, X), in memory."""
+        return loaded(self.data[i])
+
+    def planes(self) -> Iterator[NDArray[Any]]:
+        """All channels one after the other, each (Y, X) in memory.
+
+        Of a lazy image several are read at once where they are small, since some files store them interleaved.
+        """
+        size = int(np.prod(self.shape)) * self.data.dtype.itemsize
+        group = max(1, GROUP_BYTES // size) if self.is_lazy else self.n_channels
+        for first in range(0, self.n_channels, group):
+            yield from loaded(self.data[first : first + group])
+
+    def window(self, top: int, left: int, bottom: int, right: int) -> MultiChannelImage:
+        """A part of the image as an image of its own, in memory.
+
+        Parameters
+        ----------
+        top, left, bottom, right : int
+            First row and column, and the row and column after the last; cut to the image.
+
+        Raises
+        ------
+        ImageError
+            If no pixel is inside.
+        """
+        rows, columns = self.shape
+        top, left, bottom, right = max(0, top), max(0, left), min(rows, bottom), min(columns, right)
+        if top >= bottom or left >= right:
+            raise ImageError(
+                f"The window of rows {top} to {bottom} and columns {left} to {right} holds no pixel of "
+                f"{self.name!r}, which has {rows} rows and {columns} columns; choose another."
+            )
+        georeference, camera = self.georeference, self.camera
+        if camera is not None:
+            centre = camera.principal_point or ((rows - 1) / 2, (columns - 1) / 2)
+            camera = replace(camera, principal_point=(centre[0] - top, centre[1] - left))
+        return replace(
+            self,
+            data=loaded(self.data[:, top:bottom, left:right]),
+            origin=(self.origin[0] + top, self.origin[1] + left),
+            georeference=georeference.shifted(top, left) if georeference is not None else None,
+            camera=camera,
+            levels=(),
+        )
+
+    def overview(self, longest: int = 1024, channels: Sequence[int] | None = None) -> NDArray[Any]:
+        """Every so manieth pixel of some channels, from the coarsest level that has enough of them.
+
+        Parameters
+        ----------
+        longest : int
+            At most about so many rows and columns.
+        channels : sequence of int, optional
+            All of them where not given.
+
+        Returns
+        -------
+        ndarray, shape (C, y, x)
+        """
+        enough = [level for level in self.levels if max(level.shape[1:]) >= longest]
+        data = enough[-1] if enough else self.data
+        step = max(1, -(-max(data.shape[1:]) // longest))
+        if channels is not None:
+            return np.stack([loaded(data[i, ::step, ::step]) for i in channels])
+        return loaded(data[:, ::step, ::step])
+
     def content_key(self) -> str:
         """Hash of pixels, shape and type: equal for equal content, whatever its name or modality.
+
+        Of a lazy image only a coarse grid of pixels is looked at, with the file's size and date and the window's
+        place in it.
 
         Returns
         -------
@@ -136,6 +238,16 @@ class MultiChannelImage:
     def _content_key(self) -> str:
         digest = hashlib.blake2b(digest_size=16)
         digest.update(f"{self.data.dtype.name} {self.data.shape}".encode())
+        if self.is_lazy:
+            try:
+                stat = self.source.stat() if self.source is not None else None
+            except OSError:
+                stat = None
+            digest.update(f"{stat.st_size} {stat.st_mtime_ns} {self.name}".encode() if stat else b"")
+            rows = np.unique(np.linspace(0, self.shape[0] - 1, KEY_ROWS).astype(int))
+            for row in rows:
+                digest.update(np.ascontiguousarray(loaded(self.data[:1, row])).data)
+            return digest.hexdigest()
         for channel in self.data:
             digest.update(np.ascontiguousarray(channel).data)
         return digest.hexdigest()
@@ -149,7 +261,29 @@ class MultiChannelImage:
         return replace(self, channels=tuple(channels))
 
 
-def real_array(array: NDArray[Any], name: str) -> NDArray[Any]:
+def loaded(array: Any) -> NDArray[Any]:
+    """The pixels of an array in memory, whatever it is.
+
+    Raises
+    ------
+    ImageError
+        If a lazy array's file cannot be read any more.
+    """
+    if not isinstance(array, da.Array):
+        return np.asarray(array)
+    try:
+        with dask.config.set(scheduler="threads", num_workers=2):
+            return np.asarray(array.compute())  # type: ignore[no-untyped-call]
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # storage libraries and codecs raise anything at all
+        raise ImageError(
+            f"The pixels cannot be read ({type(error).__name__}: {str(error)[:100]}); "
+            "check that the file is still there and complete."
+        ) from error
+
+
+def real_array(array: Any, name: str) -> Any:
     """The array in the machine's byte order, refused where its type is not a real number.
 
     Parameters
@@ -164,7 +298,8 @@ def real_array(array: NDArray[Any], name: str) -> NDArray[Any]:
     ImageError
         If the type is complex, object, text, time or structured.
     """
-    array = np.asarray(array)
+    if not isinstance(array, da.Array):
+        array = np.asarray(array)
     kind = array.dtype.kind
     if kind == "c":
         raise ImageError(
@@ -177,6 +312,8 @@ def real_array(array: NDArray[Any], name: str) -> NDArray[Any]:
         )
     if array.dtype.itemsize > 8:  # extended precision: no library below knows it
         return array.astype(np.float64)
+    if array.dtype.isnative:
+        return array
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_simmat.errors import ImageError
+from napari_simmat.images.camera import Camera
+from napari_simmat.images.georeference import GeoReference
 from napari_simmat.images.image import Channel
+from napari_simmat.images.reflectance import Reflectance
 
 __all__ = ["MAX_BYTES", "Raw", "reason", "require_size"]
 
@@ -29,8 +33,8 @@ class Raw:
 
     Parameters
     ----------
-    array : ndarray
-        As stored.
+    array : ndarray or dask array
+        As stored; lazy where it is large.
     axes : str
         One letter for each axis, in the manner of tifffile: Y and X rows and columns, C channels, S samples
         of a pixel, Z and T stacks, I, Q and others unknown. Empty where the file does not say.
@@ -43,22 +47,48 @@ class Raw:
         As in `MultiChannelImage`.
     assumptions : tuple of str
         What the reader decided, one sentence each.
+    modality, sample_format : str
+        Where the file itself says so: keys of `MODALITIES` and `SAMPLE_FORMATS`.
+    georeference, camera, facts
+        As in `MultiChannelImage`.
+    reflectance : Reflectance, optional
+        How the stored values become reflectance, where the file or its references say so: what the sample format
+        "reflectance" does.
+    levels : tuple of arrays
+        Coarser versions with the same axes, finest first.
+    parts : tuple of str
+        Names of the images or arrays that the file holds, if there are several.
+    part : str
+        Which of them this is.
     """
 
-    array: NDArray[Any]
+    array: Any
     axes: str = ""
     channels: tuple[Channel, ...] = ()
     opacity: tuple[int, tuple[int, ...]] | None = None
     pixel_size: tuple[float, float] | None = None
     pixel_unit: str = "pixel"
     assumptions: tuple[str, ...] = ()
+    modality: str = ""
+    sample_format: str = ""
+    georeference: GeoReference | None = None
+    camera: Camera | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+    reflectance: Reflectance | None = None
+    levels: tuple[Any, ...] = ()
+    parts: tuple[str, ...] = ()
+    part: str = ""
 
     def without_opacity(self) -> Raw:
         """The same without its opacity, which is no measurement."""
         if self.opacity is None:
             return self
         axis, indices = self.opacity
-        return replace(self, array=np.delete(self.array, indices, axis), opacity=None)
+        return replace(self, array=_without_indices(self.array, indices, axis), opacity=None)
+
+
+def _without_indices(array: Any, indices: tuple[int, ...], axis: int) -> Any:
+    return da.delete(array, indices, axis) if isinstance(array, da.Array) else np.delete(array, indices, axis)
 
 
 def require_size(path: Path, shape: tuple[int, ...], itemsize: int) -> None:

@@ -4,40 +4,48 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
+import dask.array as da
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images.arrays import read_npy, read_npz
-from napari_simmat.images.axes import channels_first
-from napari_simmat.images.contents import kind_of
-from napari_simmat.images.image import Channel, MultiChannelImage, real_array, stem_of
+from napari_simmat.images.formats import read
+from napari_simmat.images.image import Channel, MultiChannelImage, loaded, real_array
 from napari_simmat.images.modalities import require_modality
-from napari_simmat.images.pictures import read_picture
+from napari_simmat.images.opened import Opened, PathLike, open_file, with_meaning
 from napari_simmat.images.raw import Raw
-from napari_simmat.images.roles import COLOURS, modality_of, named_roles, roles_for
-from napari_simmat.images.tiff import read_tiff
 
 __all__ = ["as_image", "open_image", "open_labels"]
 
 
 def open_image(
-    path: str | os.PathLike[str], *, modality: str | None = None, channel_axis: int | None = None
+    path: PathLike | Sequence[PathLike],
+    *,
+    modality: str | None = None,
+    channel_axis: int | None = None,
+    sample_format: str | None = None,
+    index: Sequence[int] | None = None,
+    part: str | None = None,
 ) -> MultiChannelImage:
-    """Open a TIFF, OME-TIFF, NPY, NPZ, PNG or JPEG file.
+    """Open an image: a file, a folder, or several files that make up one.
 
     Parameters
     ----------
-    path : path
-        The format is told by the content, not by the suffix.
+    path : path or sequence of paths
+        Of a file the content tells the format, not the suffix.
     modality : str, optional
-        One of `MODALITIES`; found from the channels where not given.
+        One of `MODALITIES`; found from the file and its channels where not given.
     channel_axis : int, optional
         The axis of the stored array that holds the channels; from the file's metadata where not given. It
         also keeps an opacity channel, which is left out otherwise.
+    sample_format : str, optional
+        What the numbers mean, one of `SAMPLE_FORMATS`; from the file's metadata where not given.
+    index : sequence of int, optional
+        Which slice of a stack, over time and depth; the first where not given.
+    part : str, optional
+        Which of several arrays in the file.
 
     Returns
     -------
@@ -51,11 +59,12 @@ def open_image(
     ImageError
         If the file cannot be opened, with the reason and what to do.
     """
-    path = Path(path)
     if modality is not None:
         require_modality(modality)
-    raw = _read(path)
-    return _image(raw, path.name, modality, channel_axis, source=path, stem=stem_of(path))
+    opened = open_file(path, part=part)
+    return opened.image(
+        modality=modality, channel_axis=channel_axis, sample_format=sample_format, index=index
+    )
 
 
 def as_image(
@@ -92,13 +101,17 @@ def as_image(
     """
     if modality is not None:
         require_modality(modality)
-    raw = Raw(np.asarray(array), pixel_size=pixel_size, pixel_unit=pixel_unit)
-    image = _image(raw, f"The array {name!r}", modality, channel_axis, source=None, stem=name)
+    raw = Raw(
+        array if isinstance(array, da.Array) else np.asarray(array),
+        pixel_size=pixel_size,
+        pixel_unit=pixel_unit,
+    )
+    image = Opened(raw, f"The array {name!r}", name).image(modality=modality, channel_axis=channel_axis)
     if names is None:
         return image
     if len(names) != image.n_channels:
         raise ImageError(f"{len(names)} names are given for {image.n_channels} channels; give one each.")
-    return _with_meaning(image.with_channels([Channel(str(n)) for n in names]), modality)
+    return with_meaning(image.with_channels([Channel(str(n)) for n in names]), modality)
 
 
 def open_labels(path: str | os.PathLike[str]) -> NDArray[np.int32]:
@@ -119,7 +132,7 @@ def open_labels(path: str | os.PathLike[str]) -> NDArray[np.int32]:
         If the file cannot be opened or holds no labels.
     """
     path = Path(path)
-    array = real_array(_read(path, indices=True).array, path.name)
+    array = loaded(real_array(_labels(path).array, path.name))
     while array.ndim > 2 and 1 in array.shape:
         array = array.squeeze(array.shape.index(1))
     if array.ndim != 2 or not array.size:
@@ -142,47 +155,8 @@ def open_labels(path: str | os.PathLike[str]) -> NDArray[np.int32]:
     return array.astype(np.int32)
 
 
-def _read(path: Path, *, indices: bool = False) -> Raw:
-    kind = kind_of(path)
+def _labels(path: Path) -> Raw:
     try:
-        if kind == "tiff":
-            return read_tiff(path, indices=indices)
-        if kind in ("png", "jpeg"):
-            return read_picture(path, indices=indices)
-        return read_npy(path) if kind == "npy" else read_npz(path)
+        return read(path, indices=True)
     except MemoryError:
         raise ImageError(f"{path.name} does not fit into memory; crop it or save one slice of it.") from None
-
-
-def _image(
-    raw: Raw, label: str, modality: str | None, channel_axis: int | None, *, source: Path | None, stem: str
-) -> MultiChannelImage:
-    raw = replace(raw, array=real_array(raw.array, label))
-    if channel_axis is None:
-        raw = raw.without_opacity()
-    elif raw.opacity is not None:
-        raw = replace(raw, assumptions=raw.assumptions[:-1])
-    array, assumed_colour = channels_first(raw, label, channel_axis)
-    channels = raw.channels if len(raw.channels) == len(array) else ()
-    if assumed_colour:
-        channels = tuple(Channel(colour) for colour in COLOURS)
-    image = MultiChannelImage(
-        np.ascontiguousarray(array),
-        channels,
-        pixel_size=raw.pixel_size,
-        pixel_unit=raw.pixel_unit,
-        source=source,
-        name=stem,
-        assumptions=(*raw.assumptions, *([assumed_colour] if assumed_colour else [])),
-    )
-    return _with_meaning(image, modality)
-
-
-def _with_meaning(image: MultiChannelImage, modality: str | None) -> MultiChannelImage:
-    """Give each channel its role and the image its modality."""
-    known = named_roles([channel.name for channel in image.channels])
-    roles = tuple(channel.role or role for channel, role in zip(image.channels, known, strict=True))
-    modality = modality_of(roles) if modality is None else modality
-    roles = roles_for(roles, modality, repr(image.name))
-    channels = tuple(replace(channel, role=role) for channel, role in zip(image.channels, roles, strict=True))
-    return replace(image, channels=channels, modality=modality)

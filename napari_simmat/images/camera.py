@@ -1,0 +1,35 @@
+"""What is known of the camera that took an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Camera"]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Pinhole geometry, in pixels of the image.
+
+    Parameters
+    ----------
+    focal_length_px : (float, float)
+        Focal length along rows and columns.
+    principal_point : (float, float), optional
+        Row and column of the optical axis; the middle of the image where not given.
+    baseline_m : float, optional
+        Distance between the two cameras of a stereo pair, in metres.
+    disparity_offset_px : float
+        What is added to a disparity before depth is computed from it.
+    """
+
+    focal_length_px: tuple[float, float]
+    principal_point: tuple[float, float] | None = None
+    baseline_m: float | None = None
+    disparity_offset_px: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not all(0 < f < float("inf") for f in self.focal_length_px):
+            raise ValueError(f"focal lengths {self.focal_length_px} must be positive")
+        if self.baseline_m is not None and not 0 < self.baseline_m < float("inf"):
+            raise ValueError(f"the baseline {self.baseline_m} m must be positive")

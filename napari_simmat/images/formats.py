@@ -1,0 +1,46 @@
+"""Which reader opens which file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from napari_simmat.errors import ImageError
+from napari_simmat.images.arrays import read_npy, read_npz
+from napari_simmat.images.contents import kind_of
+from napari_simmat.images.gather import gather
+from napari_simmat.images.pictures import read_picture
+from napari_simmat.images.raw import Raw
+from napari_simmat.images.tiff import read_tiff
+
+__all__ = ["read"]
+
+
+def read(path: Path, *, part: str | None = None, indices: bool = False) -> Raw:
+    """Open one file, or a folder that is one image.
+
+    Parameters
+    ----------
+    path : Path
+    part : str, optional
+        Which of the arrays in it.
+    indices : bool
+        Whether the numbers of a palette image are wanted instead of its colours, as for labels.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be opened.
+    """
+    if os.path.isdir(path):  # False for a name that no disk knows
+        return gather([each for each in path.iterdir() if each.is_file()], f"The folder {path.name}", part)
+    kind = kind_of(path)
+    if kind == "tiff":
+        return read_tiff(path, indices=indices)
+    if kind in ("png", "jpeg"):
+        return read_picture(path, indices=indices)
+    if kind == "npy":
+        return read_npy(path)
+    if kind == "npz":
+        return read_npz(path)
+    raise ImageError(f"{path.name} is of the kind {kind}, which cannot be opened; convert it first.")

@@ -1,0 +1,48 @@
+"""Folders and several files that make up one image together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from napari_simmat.errors import ImageError
+from napari_simmat.images.contents import SUFFIXES
+from napari_simmat.images.raw import Raw
+
+__all__ = ["GATHERERS", "gather"]
+
+Gatherer = Callable[[Sequence[Path], str | None], Raw | None]
+
+GATHERERS: list[Gatherer] = []
+"""Each looks at a list of files, in the order of their names, and makes one image of them if they are of its kind."""
+
+
+def gather(paths: Sequence[Path], name: str, part: str | None = None) -> Raw:
+    """Make one image of several files.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files.
+    name : str
+        What to call them in the error.
+    part : str, optional
+        Which one, if they hold several images.
+
+    Raises
+    ------
+    ImageError
+        If they do not make up one image.
+    """
+    files = sorted(paths)
+    for gatherer in GATHERERS:
+        raw = gatherer(files, part)
+        if raw is not None:
+            return raw
+    images = [path.name for path in files if path.name.lower().endswith(SUFFIXES)]
+    listed = ", ".join(images[:3]) + (", ..." if len(images) > 3 else "")
+    raise ImageError(
+        f"{name} holds {len(images)} image files"
+        f"{f' ({listed})' if images else ''}, which do not make up one image by their names or metadata (four angles "
+        "of polarization, one band per file); open one of them."
+    )

@@ -1,0 +1,235 @@
+"""A file as it was opened: images are made of it, again and again as the user decides otherwise."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+
+from napari_simmat.errors import ImageError
+from napari_simmat.images.axes import STACKS, Layout, layout_of
+from napari_simmat.images.formats import read
+from napari_simmat.images.gather import gather
+from napari_simmat.images.image import Channel, MultiChannelImage, real_array, stem_of
+from napari_simmat.images.modalities import require_modality
+from napari_simmat.images.raw import Raw
+from napari_simmat.images.roles import COLOURS, modality_of, named_roles, roles_for
+from napari_simmat.images.sample_formats import AS_STORED, fitting_formats, require_sample_format
+
+__all__ = ["Opened", "open_file"]
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """What a file, a folder or an array holds, before and after the user has decided how to take it.
+
+    Parameters
+    ----------
+    raw : Raw
+        Pixels as stored, not yet read where they are many.
+    label : str
+        What to call it in errors.
+    name : str
+        Name of the images made of it.
+    source : Path, optional
+        Where it was read from.
+    """
+
+    raw: Raw
+    label: str
+    name: str
+    source: Path | None = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the arrays or series in the file, where it holds several."""
+        return self.raw.parts
+
+    def stack(self, channel_axis: int | None = None) -> dict[str, int]:
+        """Length of each axis over which there are several images: "T" time, "Z" depth."""
+        layout = layout_of(self._plain(channel_axis), self.label, channel_axis)
+        return {letter: int(self.raw.array.shape[axis]) for letter, axis in layout.stack}
+
+    def sample_formats(self, channel_axis: int | None = None) -> list[str]:
+        """The sample formats that the numbers could be stored in, "as stored" first."""
+        raw = self._plain(channel_axis)
+        layout = layout_of(raw, self.label, channel_axis)
+        array = layout.image(raw.array, (0,) * len(layout.stack))
+        return fitting_formats(array, self._channels(raw, layout, len(array)))
+
+    def image(
+        self,
+        *,
+        modality: str | None = None,
+        channel_axis: int | None = None,
+        sample_format: str | None = None,
+        index: Sequence[int] | None = None,
+    ) -> MultiChannelImage:
+        """Make an image of it.
+
+        Parameters
+        ----------
+        modality : str, optional
+            One of `MODALITIES`; by default what the file or its channels say.
+        channel_axis : int, optional
+            The axis of the stored array that holds the channels; by default what the file says. It also keeps an
+            opacity channel, which is left out otherwise.
+        sample_format : str, optional
+            What the numbers mean, one of `SAMPLE_FORMATS`; by default what the file says.
+        index : sequence of int, optional
+            Which slice of a stack, a position for each axis of `stack`; the first by default.
+
+        Raises
+        ------
+        AmbiguousAxesError
+            If the file does not say which axis holds the channels; ask again with one of its `candidates`.
+        ImageError
+            If it cannot be taken so, with the reason and what to do.
+        """
+        if modality is not None:
+            require_modality(modality)
+        raw = self._plain(channel_axis)
+        layout = layout_of(raw, self.label, channel_axis)
+        assumptions = [*raw.assumptions, *([layout.assumption] if layout.assumption else [])]
+        place, said = self._place(layout, index)
+        assumptions += said
+        array = layout.image(raw.array, place)
+        channels = self._channels(raw, layout, len(array))
+        format_ = require_sample_format(sample_format or self._format(raw, modality))
+        if sample_format is not None and not format_.fits(array, channels):
+            raise ImageError(
+                f"{self.label} with {len(array)} channels of {array.dtype} cannot be {format_.key!r} "
+                f"({format_.text}); choose one of {', '.join(fitting_formats(array, channels))}."
+            )
+        array, channels = format_.read(array, channels, raw.camera)
+        same_grid = array.shape[1:] == (raw.array.shape[layout.rows], raw.array.shape[layout.columns])
+        if format_.key != AS_STORED:
+            assumptions.append(f"The numbers were taken as {format_.key}: {format_.text}.")
+        if modality is None:
+            modality = format_.modality or raw.modality or None
+        image = MultiChannelImage(
+            array if isinstance(array, da.Array) else np.ascontiguousarray(array),
+            channels,
+            pixel_size=raw.pixel_size,
+            pixel_unit=raw.pixel_unit,
+            source=self.source,
+            name=self.name
+            + "".join(f" {letter}{i}" for (letter, _), i in zip(layout.stack, place, strict=True)),
+            assumptions=tuple(assumptions),
+            georeference=raw.georeference,
+            camera=raw.camera,
+            facts=raw.facts,
+            levels=self._levels(raw, layout, place) if format_.key == AS_STORED and same_grid else (),
+        )
+        return with_meaning(image, modality)
+
+    def _format(self, raw: Raw, modality: str | None) -> str:
+        """The file's own sample format, unless the user takes the file for something else."""
+        stated = raw.sample_format or AS_STORED
+        fits = modality is None or require_sample_format(stated).modality in ("", modality)
+        return stated if fits else AS_STORED
+
+    def _place(self, layout: Layout, index: Sequence[int] | None) -> tuple[tuple[int, ...], list[str]]:
+        lengths = [int(self.raw.array.shape[axis]) for _, axis in layout.stack]
+        if index is None:
+            said = " and ".join(
+                f"{length} slices over {STACKS[letter]}"
+                for (letter, _), length in zip(layout.stack, lengths, strict=True)
+            )
+            hint = ""
+            if len(lengths) == 1 and not layout.channels:
+                hint = f" If that axis holds the channels, give channel axis {layout.stack[0][1]}."
+            told = f"{self.label} is a stack of {said}; the first one was opened.{hint}"
+            return (0,) * len(lengths), [told] if said else []
+        place = tuple(int(i) for i in index)
+        if len(place) != len(lengths) or not all(0 <= i < n for i, n in zip(place, lengths, strict=True)):
+            shape = ", ".join(f"{letter}={n}" for (letter, _), n in zip(layout.stack, lengths, strict=True))
+            raise ImageError(
+                f"{self.label} has no slice {place}: it is {f'a stack with {shape}' if shape else 'no stack'}; "
+                "positions begin with 0."
+            )
+        return place, []
+
+    def _plain(self, channel_axis: int | None) -> Raw:
+        """The raw pixels without opacity, unless the user wants it among the channels."""
+        raw = self._real
+        if channel_axis is None:
+            return raw.without_opacity()
+        return raw if raw.opacity is None else replace(raw, assumptions=raw.assumptions[:-1])
+
+    @cached_property
+    def _real(self) -> Raw:
+        return replace(self.raw, array=real_array(self.raw.array, self.label))
+
+    @staticmethod
+    def _channels(raw: Raw, layout: Layout, count: int) -> tuple[Channel, ...]:
+        if len(raw.channels) == count:
+            return raw.channels
+        if layout.is_colour:
+            return tuple(Channel(colour) for colour in COLOURS)
+        return tuple(Channel(f"channel {i}") for i in range(count))
+
+    @staticmethod
+    def _levels(raw: Raw, layout: Layout, place: tuple[int, ...]) -> tuple[Any, ...]:
+        return tuple(layout.image(real_array(level, "a level"), place) for level in raw.levels)
+
+
+def open_file(path: PathLike | Sequence[PathLike], *, part: str | None = None) -> Opened:
+    """Open a file, a folder or several files that make up one image, without reading many pixels.
+
+    Parameters
+    ----------
+    path : path or sequence of paths
+        Of a file the content tells the format, not the suffix.
+    part : str, optional
+        Which of the arrays or series in it, one of `Opened.parts`; by default the largest or first.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be opened, with the reason and what to do.
+    """
+    if not isinstance(path, str | os.PathLike):
+        paths = [Path(each) for each in path]
+        if len(paths) != 1:
+            if not paths:
+                raise ImageError("No file was given; give at least one.")
+            raw = _read(lambda: gather(paths, f"The selection of {len(paths)} files", part), paths[0].name)
+            return Opened(raw, f"The image of {len(paths)} files", _common_name(paths), paths[0])
+        path = paths[0]
+    path = Path(path)
+    raw = _read(lambda: read(path, part=part), path.name)
+    return Opened(raw, path.name, stem_of(path), path)
+
+
+def with_meaning(image: MultiChannelImage, modality: str | None) -> MultiChannelImage:
+    """Give each channel its role and the image its modality."""
+    known = named_roles([channel.name for channel in image.channels])
+    roles = tuple(channel.role or role for channel, role in zip(image.channels, known, strict=True))
+    modality = modality_of(roles) if modality is None else modality
+    roles = roles_for(roles, modality, repr(image.name))
+    channels = tuple(replace(channel, role=role) for channel, role in zip(image.channels, roles, strict=True))
+    return replace(image, channels=channels, modality=modality)
+
+
+def _read(reader: Any, name: str) -> Raw:
+    try:
+        raw: Raw = reader()
+    except MemoryError:
+        raise ImageError(f"{name} does not fit into memory; crop it or save one slice of it.") from None
+    return raw
+
+
+def _common_name(paths: Sequence[Path]) -> str:
+    letters = zip(*(path.stem for path in paths), strict=False)
+    common = "".join(each[0] for each in takewhile(lambda each: len(set(each)) == 1, letters)).rstrip("_- .")
+    return common or paths[0].parent.name or paths[0].stem
