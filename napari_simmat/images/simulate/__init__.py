@@ -7,11 +7,14 @@ count where it was rounded the other way.
 
 from napari_simmat.images.simulate.camouflage import CAMOUFLAGE_CHANNELS, CAMOUFLAGE_SETS, camouflage_scene
 from napari_simmat.images.simulate.glass import GLASS_SETS, glass_scene
+from napari_simmat.images.simulate.painting import METAMER_SETS, painting_scene
 
 __all__ = [
     "CAMOUFLAGE_CHANNELS",
     "CAMOUFLAGE_SETS",
     "GLASS_SETS",
+    "METAMER_SETS",
     "camouflage_scene",
     "glass_scene",
+    "painting_scene",
 ]
