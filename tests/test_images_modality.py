@@ -234,7 +234,10 @@ def test_a_modality_gives_unnamed_channels_their_usual_roles(count, modality, ro
 
 def test_every_modality_has_a_profile_and_a_description():
     for modality, description in MODALITIES.items():
-        image = MultiChannelImage(np.zeros((3 if modality == "rgb" else 4, 4, 5)))
+        count = 3 if modality == "rgb" else 4
+        names = ("S0", "S1", "S2", "other") if modality == "polarization" else ("",) * count
+        channels = [Channel(name, role=name.lower() if name.startswith("S") else "") for name in names]
+        image = MultiChannelImage(np.zeros((count, 4, 5)), channels)
         assert profile_for(image, modality).modality == modality
         assert description.endswith(".")
     with pytest.raises(ImageError, match="no modality 'sonar'"):
@@ -242,8 +245,9 @@ def test_every_modality_has_a_profile_and_a_description():
 
 
 def test_colour_of_more_than_8_bits_is_scaled_by_percentiles():
-    assert profile_for(named("red", "green", "blue")).normalisation[0].method == "range"
-    assert profile_for(named("red", "green", "blue", dtype=np.uint16)).normalisation[0].method == "percentile"
+    assert profile_for(named("red", "green", "blue")).sees[0].normalisation.method == "range"
+    deep = profile_for(named("red", "green", "blue", dtype=np.uint16))
+    assert deep.sees[0].normalisation.method == "percentile"
 
 
 def test_a_profile_goes_through_json_unchanged():

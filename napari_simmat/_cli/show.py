@@ -26,20 +26,36 @@ def show_image(image: MultiChannelImage, profile: ModalityProfile) -> None:
         size = f", pixel {image.pixel_size[0]:g} x {image.pixel_size[1]:g} {image.pixel_unit}"
     console.print(f"{image.name}: {rows} rows, {columns} columns, {image.data.dtype}{size}")
     console.print(f"modality: {image.modality}")
-    table = Table("#", "channel", "role", "wavelength", "unit", "model sees")
-    for i, (channel, how) in enumerate(zip(image.channels, profile.normalisation, strict=False)):
+    for name, value in image.facts.items():
+        console.print(f"{name}: {value}")
+    if image.camera is not None:
+        focal = " x ".join(f"{f:g}" for f in dict.fromkeys(image.camera.focal_length_px))
+        console.print(f"focal length: {focal} pixels")
+    table = Table("#", "channel", "role", "wavelength", "unit")
+    for i, channel in enumerate(image.channels):
         wavelength = f"{channel.wavelength_nm:g} nm" if channel.wavelength_nm is not None else ""
+        table.add_row(str(i), channel.name, channel.role, wavelength, channel.unit)
+    console.print(table)
+    show_profile(profile, console)
+    for assumption in image.assumptions:
+        console.print(f"note: {assumption}")
+
+
+def show_profile(profile: ModalityProfile, console: Console) -> None:
+    """What the model sees."""
+    table = Table("model sees", "made of", "scaled")
+    for seen in profile.sees:
+        names = ", ".join(profile.channels[i] for i in seen.of)
+        how = seen.normalisation
         unit = "%" if how.method == "percentile" else ""
-        sees = f"{how.method} {how.low:g}{unit} to {how.high:g}{unit}"
-        table.add_row(str(i), channel.name, channel.role, wavelength, channel.unit, sees)
+        scaled = f"{how.method} {how.low:g}{unit} to {how.high:g}{unit}"
+        table.add_row(seen.name, names if seen.formula == "value" else f"{seen.formula} of {names}", scaled)
     console.print(table)
     if profile.pseudo_rgb is None:
         console.print("before training the model sees three principal components of all channels")
     else:
-        names = [profile.channels[i] for i in profile.pseudo_rgb]
-        console.print(f"before training the model sees red, green, blue = {', '.join(names)}")
-    for assumption in image.assumptions:
-        console.print(f"note: {assumption}")
+        names = ", ".join(profile.sees[i].name for i in profile.pseudo_rgb)
+        console.print(f"before training the model sees red, green, blue = {names}")
 
 
 def show_scores(scores: dict[str, Any]) -> None:

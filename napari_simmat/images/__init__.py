@@ -4,7 +4,7 @@ from napari_simmat.images.dataset import DatasetItem, open_dataset
 from napari_simmat.images.display import screen_rgb
 from napari_simmat.images.image import Channel, MultiChannelImage
 from napari_simmat.images.modalities import MODALITIES
-from napari_simmat.images.modality import ModalityProfile, Normalisation
+from napari_simmat.images.modality import ModalityProfile, ModelChannel, Normalisation
 from napari_simmat.images.opened import Opened, open_file
 from napari_simmat.images.profiles import profile_for
 from napari_simmat.images.readers import as_image, open_image, open_labels
@@ -16,6 +16,7 @@ __all__ = [
     "Channel",
     "DatasetItem",
     "ModalityProfile",
+    "ModelChannel",
     "MultiChannelImage",
     "Normalisation",
     "Opened",

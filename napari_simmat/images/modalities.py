@@ -9,8 +9,12 @@ __all__ = ["MODALITIES", "require_modality"]
 MODALITIES: dict[str, str] = {
     "generic": "Any channels, each scaled by its own robust percentiles.",
     "rgb": "A colour picture; 8-bit values are taken exactly as the base model expects them.",
-    "rgb+x": "A colour picture with further registered channels, such as depth, disparity or near infrared.",
+    "rgb+x": "A colour picture with further registered channels, such as depth, thermal or near infrared.",
     "nir": "Near infrared, alone or with visible bands, such as red and near infrared of vegetation.",
+    "polarization": "Stokes parameters of a polarization camera: the model sees intensity and state of polarization.",
+    "hyperspectral": "Many narrow bands; bands that the file marks as bad are left out.",
+    "thermal": "Temperatures, absolute where they are in degrees Celsius and relative to the scene.",
+    "depth": "Distances in metres: the model sees nearness, surface normals and where anything was measured.",
 }
 """Name and one-line description of each modality. A new one needs its rules in `profiles` too."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,10 +12,11 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from napari_simmat.errors import AdapterError
+from napari_simmat.images.derived import FORMULAS
 from napari_simmat.images.image import MultiChannelImage
 from napari_simmat.images.statistics import filled, percentile_limits, sample, unit_scale
 
-__all__ = ["ModalityProfile", "Normalisation"]
+__all__ = ["ModalityProfile", "ModelChannel", "Normalisation"]
 
 # Mean and standard deviation of ImageNet, which SAM subtracts and divides by.
 COLOUR_MOMENTS = {"red": (0.485, 0.229), "green": (0.456, 0.224), "blue": (0.406, 0.225)}
@@ -53,6 +54,53 @@ class Normalisation(BaseModel):
         return self
 
 
+class ModelChannel(BaseModel):
+    """One channel of what the model sees: a channel of the image, or one computed from several."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, description="What people call it.")
+    formula: str = Field(
+        default="value",
+        description="How it is computed, a name of the list of derived channels such as 'dolp'; "
+        "'value': the channel of the image itself.",
+    )
+    of: tuple[int, ...] = Field(
+        min_length=1, description="The channels of the image that the formula takes, by their numbers from 0."
+    )
+    parameters: dict[str, float] = Field(
+        default={}, description="Numbers that the formula needs, such as a focal length in pixels."
+    )
+    normalisation: Normalisation = Field(description="How its values become numbers between 0 and 1.")
+
+    @model_validator(mode="after")
+    def _computable(self) -> ModelChannel:
+        formula = FORMULAS.get(self.formula)
+        if formula is None:
+            raise ValueError(f"there is no formula {self.formula!r}; choose one of {', '.join(FORMULAS)}")
+        if len(self.of) != len(formula.inputs):
+            raise ValueError(
+                f"the formula {self.formula!r} takes {len(formula.inputs)} channels "
+                f"({', '.join(formula.inputs)}), got {len(self.of)}"
+            )
+        unknown = sorted(self.parameters.keys() - formula.parameters.keys())
+        if unknown:
+            known = ", ".join(formula.parameters) or "none"
+            raise ValueError(f"the formula {self.formula!r} has no parameter {unknown[0]!r}; it has {known}")
+        how = self.normalisation
+        if formula.is_signed and (how.method != "range" or how.low != -how.high):
+            raise ValueError(
+                f"{self.name!r} changes its sign in a mirror, so its range must be symmetric, "
+                f"such as -{abs(how.high):g} to {abs(how.high):g}"
+            )
+        return self
+
+    def compute(self, planes: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """Its values (Y, X) from the planes of the image that `of` names; NaN where nothing was measured."""
+        formula = FORMULAS[self.formula]
+        return formula.compute(planes, {**formula.parameters, **self.parameters})
+
+
 class ModalityProfile(BaseModel):
     """How an image of one kind becomes what the model sees.
 
@@ -63,39 +111,59 @@ class ModalityProfile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     modality: str = Field(description="Name of the modality, such as 'rgb+x'.")
-    channels: tuple[str, ...] = Field(
-        min_length=1, description="Names of the channels the model sees, in order."
-    )
-    normalisation: tuple[Normalisation, ...] = Field(
-        description="How each channel is scaled, one per channel."
-    )
+    channels: tuple[str, ...] = Field(min_length=1, description="Names of the image's channels, in order.")
     roles: tuple[str, ...] = Field(
-        description="What each channel measures ('red', 'nir', 'depth', ...) or ''."
+        description="What each channel of the image measures ('red', 'nir', 'depth', ...) or ''."
     )
+    sees: tuple[ModelChannel, ...] = Field(min_length=1, description="What the model sees, in order.")
     pseudo_rgb: tuple[int, int, int] | None = Field(
         default=None,
-        description="Channels that stand for red, green and blue in the untrained model; "
-        "none: principal components.",
+        description="Which of the channels that the model sees stand for red, green and blue in the untrained "
+        "model, by their numbers from 0; none: principal components.",
     )
-    display: tuple[int, ...] = Field(description="One or three channels that are shown on screen at first.")
+    display: tuple[int, ...] | str = Field(
+        description="What is shown on screen at first: one or three channels of the image by their numbers from 0, "
+        "or the name of a preset."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_version_1(cls, data: Any) -> Any:
+        """Take a profile of the first release, in which the model saw the image's channels alone."""
+        if not isinstance(data, dict) or "normalisation" not in data or "sees" in data:
+            return data
+        data = dict(data)
+        rules, names = data.pop("normalisation"), tuple(data.get("channels", ()))
+        if len(rules) != len(names):
+            raise ValueError(f"normalisation has {len(rules)} entries for {len(names)} channels")
+        data["sees"] = tuple(
+            {"name": name, "of": (i,), "normalisation": rule}
+            for i, (name, rule) in enumerate(zip(names, rules, strict=True))
+        )
+        return data
 
     @model_validator(mode="after")
     def _consistent(self) -> ModalityProfile:
         count = len(self.channels)
-        for name in ("normalisation", "roles"):
-            if len(getattr(self, name)) != count:
-                raise ValueError(f"{name} has {len(getattr(self, name))} entries for {count} channels")
-        if len(self.display) not in (1, 3):
-            raise ValueError(f"display names {len(self.display)} channels, expected 1 or 3")
-        for index in (*self.display, *(self.pseudo_rgb or ())):
+        if len(self.roles) != count:
+            raise ValueError(f"roles has {len(self.roles)} entries for {count} channels")
+        shown = () if isinstance(self.display, str) else self.display
+        if not isinstance(self.display, str) and len(shown) not in (1, 3):
+            raise ValueError(f"display names {len(shown)} channels, expected 1 or 3")
+        for index in (*shown, *(i for seen in self.sees for i in seen.of)):
             if not 0 <= index < count:
                 raise ValueError(f"channel index {index} is outside of the {count} channels")
+        for index in self.pseudo_rgb or ():
+            if not 0 <= index < len(self.sees):
+                raise ValueError(
+                    f"channel index {index} is outside of the {len(self.sees)} that the model sees"
+                )
         return self
 
     @property
     def n_channels(self) -> int:
         """Number of channels that the model sees."""
-        return len(self.channels)
+        return len(self.sees)
 
     def check(self, image: MultiChannelImage) -> None:
         """Refuse an image that does not have the channels of this profile.
@@ -115,18 +183,41 @@ class ModalityProfile(BaseModel):
             f"{describe_channels(names)}; choose an adapter for these channels or start a new one."
         )
 
+    def planes(self, image: MultiChannelImage) -> Iterator[NDArray[Any]]:
+        """The channels that the model sees, (Y, X) each, computed but not yet normalised.
+
+        Raises
+        ------
+        AdapterError
+            If the image does not have the channels of this profile.
+        """
+        self.check(image)
+        if [seen.of for seen in self.sees] == [(i,) for i in range(image.n_channels)]:
+            for seen, plane in zip(self.sees, image.planes(), strict=True):
+                yield seen.compute([plane])
+            return
+        kept: dict[int, NDArray[Any]] = {}
+        for k, seen in enumerate(self.sees):
+            for i in seen.of:
+                if i not in kept:
+                    kept[i] = image.plane(i)
+            yield seen.compute([kept[i] for i in seen.of])
+            later = {i for other in self.sees[k + 1 :] for i in other.of}
+            kept = {i: plane for i, plane in kept.items() if i in later}
+
     def model_input(
         self, image: MultiChannelImage, shape: tuple[int, int] | None = None
     ) -> NDArray[np.float32]:
         """What the model sees of an image.
 
-        Each channel: missing values (NaN, infinite) become the channel's median; values become u in [0, 1] by
-        its `Normalisation`; the channel is resized; and z = (u - m) / s. A red, green or blue channel of
-        fixed range takes SAM's own m and s, so that an 8-bit colour picture becomes exactly SAM's input; any
-        other channel of fixed range 0.449 and 0.226; a percentile channel the mean and standard deviation of
-        its own u, the latter at least 0.02. All limits and moments come from the whole image at its own size,
-        so they do not depend on `shape`. Clipping goes before resizing, so that a hot pixel does not bleed
-        into its surroundings.
+        Each channel of `sees`: its formula is computed at the image's own size; values become u in [0, 1] by
+        its `Normalisation`; the channel is resized over what was measured; and z = (u - m) / s. A red, green or
+        blue channel of fixed range takes SAM's own m and s, so that an 8-bit colour picture becomes exactly SAM's
+        input; one that changes its sign in a mirror m = 0.5 and s = 0.226; any other channel of fixed range 0.449
+        and 0.226; a percentile channel the mean and standard deviation of its own u, the latter at least 0.02. All
+        limits and moments come from the whole image at its own size, so they do not depend on `shape`. Clipping
+        goes before resizing, so that a hot pixel does not bleed into its surroundings. A pixel of the result of
+        which less than half was measured (NaN, infinite) becomes the channel's median.
 
         Parameters
         ----------
@@ -139,39 +230,86 @@ class ModalityProfile(BaseModel):
         Returns
         -------
         ndarray, shape (C, Y, X), float32
-            Finite. A constant percentile channel is zero.
+            Finite; C is the number of channels that the model sees. A constant percentile channel is zero.
 
         Raises
         ------
         AdapterError
             If the image does not have the channels of this profile.
         """
-        self.check(image)
         target = image.shape if shape is None else shape
         out = np.empty((self.n_channels, *target), np.float32)
-        for channel, how, role, result in zip(image.data, self.normalisation, self.roles, out, strict=True):
-            _channel_input(channel, how, role, result)
+        for plane, seen, result in zip(self.planes(image), self.sees, out, strict=True):
+            role = self.roles[seen.of[0]] if seen.formula == "value" else ""
+            _channel_input(plane, seen, role, result)
         return out
 
+    def mirrored(self, axis: Literal["rows", "columns", "both"]) -> tuple[list[int], list[float]] | None:
+        """What a mirror image does to the channels beside moving their pixels.
 
-def _channel_input(channel: NDArray[Any], how: Normalisation, role: str, out: NDArray[np.float32]) -> None:
+        Parameters
+        ----------
+        axis : {"rows", "columns", "both"}
+            Up and down exchanged, left and right exchanged, or rows exchanged with columns.
+
+        Returns
+        -------
+        order : list of int
+            Which channel takes the place of each one.
+        signs : list of float
+            What each is multiplied by, then.
+        None
+            If the mirrored scene would show another physics, such as gravity that points upwards.
+        """
+        order, signs = [], []
+        for i, seen in enumerate(self.sees):
+            effect = FORMULAS[seen.formula].mirrors[axis]
+            if effect is None:
+                return None
+            formula, sign = effect
+            partner = next(
+                (
+                    j
+                    for j, other in enumerate(self.sees)
+                    if other.formula == formula
+                    and (other.of, other.normalisation) == (seen.of, seen.normalisation)
+                ),
+                None,
+            )
+            if formula != seen.formula and partner is None:
+                return None
+            order.append(i if formula == seen.formula or partner is None else partner)
+            signs.append(sign)
+        return order, signs
+
+
+def _channel_input(plane: NDArray[Any], seen: ModelChannel, role: str, out: NDArray[np.float32]) -> None:
     """Write the normalised, resized and z-scored channel (Y, X) into `out` (H, W)."""
+    how = seen.normalisation
     fixed = how.method == "range"
-    if fixed and channel.dtype == np.uint8 and (how.low, how.high) == (0, 255):
+    if fixed and plane.dtype == np.uint8 and (how.low, how.high) == (0, 255):
         # Resized as bytes, like SAM's own pre-processing, rounding included.
-        out[...] = _resized(channel, out.shape)
+        out[...] = _resized(plane, out.shape)
         out /= 255.0
         mean, std = COLOUR_MOMENTS.get(role, OTHER_MOMENTS)
     else:
-        values = sample(channel) if not fixed or channel.dtype.kind == "f" else np.empty(0)
-        channel = filled(channel, float(np.median(values)) if values.size else 0.0)
-        low, high = (how.low, how.high) if fixed else percentile_limits(channel, values, how.low, how.high)
+        values = sample(plane) if not fixed or plane.dtype.kind == "f" else np.empty(0)
+        middle = float(np.median(values)) if values.size else 0.0
+        low, high = (how.low, how.high) if fixed else percentile_limits(plane, values, how.low, how.high)
         if fixed:
             mean, std = COLOUR_MOMENTS.get(role, OTHER_MOMENTS)
+            if FORMULAS[seen.formula].is_signed:
+                mean = 0.5  # so that the mirrored value is minus the value
         else:
             unit = unit_scale(values, low, high)
             mean, std = (float(unit.mean()), max(float(unit.std()), LEAST_STD)) if unit.size else (0.0, 1.0)
-        out[...] = _resized(unit_scale(channel, low, high), out.shape)
+        unit = unit_scale(filled(plane, middle), low, high)
+        missing = ~np.isfinite(plane) if plane.dtype.kind == "f" else np.zeros(1, bool)
+        if missing.any() and plane.shape != out.shape:
+            neutral = float(unit_scale(np.array([middle]), low, high)[0])
+            out[...] = _resized_measured(unit, ~missing, out.shape, neutral)
+        else:
+            out[...] = _resized(unit, out.shape)
     out -= np.float32(mean)
     out /= np.float32(std)
 
@@ -182,6 +320,15 @@ def _resized(channel: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
         return channel
     picture = Image.fromarray(np.ascontiguousarray(channel))
     return np.asarray(picture.resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
+
+
+def _resized_measured(
+    unit: NDArray[np.float32], measured: NDArray[np.bool_], shape: tuple[int, ...], neutral: float
+) -> NDArray[np.float32]:
+    """Resize over the measured pixels alone; `neutral` where less than half of a pixel was measured."""
+    weight = _resized(measured.astype(np.float32), shape)
+    summed = _resized(unit * measured, shape)
+    return np.where(weight >= 0.5, summed / np.maximum(weight, 0.5), np.float32(neutral))
 
 
 def _same_name(left: str, right: str) -> bool:

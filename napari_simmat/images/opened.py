@@ -17,11 +17,17 @@ from napari_simmat.errors import ImageError
 from napari_simmat.images.axes import STACKS, Layout, layout_of
 from napari_simmat.images.formats import read
 from napari_simmat.images.gather import gather
-from napari_simmat.images.image import Channel, MultiChannelImage, real_array, stem_of
+from napari_simmat.images.image import Channel, MultiChannelImage, loaded, real_array, stem_of
+from napari_simmat.images.lazy import IN_MEMORY_BYTES
 from napari_simmat.images.modalities import require_modality
 from napari_simmat.images.raw import Raw
 from napari_simmat.images.roles import COLOURS, modality_of, named_roles, roles_for
-from napari_simmat.images.sample_formats import AS_STORED, fitting_formats, require_sample_format
+from napari_simmat.images.sample_formats import (
+    AS_STORED,
+    REFLECTANCE,
+    fitting_formats,
+    require_sample_format,
+)
 
 __all__ = ["Opened", "open_file"]
 
@@ -64,7 +70,7 @@ class Opened:
         raw = self._plain(channel_axis)
         layout = layout_of(raw, self.label, channel_axis)
         array = layout.image(raw.array, (0,) * len(layout.stack))
-        return fitting_formats(array, self._channels(raw, layout, len(array)))
+        return self._fitting(raw, array, self._channels(raw, layout, len(array)))
 
     def image(
         self,
@@ -104,13 +110,19 @@ class Opened:
         assumptions += said
         array = layout.image(raw.array, place)
         channels = self._channels(raw, layout, len(array))
-        format_ = require_sample_format(sample_format or self._format(raw, modality))
-        if sample_format is not None and not format_.fits(array, channels):
+        format_ = require_sample_format(sample_format or self._format(raw, modality, array, channels))
+        fitting = self._fitting(raw, array, channels)
+        if sample_format is not None and format_.key not in fitting:
             raise ImageError(
                 f"{self.label} with {len(array)} channels of {array.dtype} cannot be {format_.key!r} "
-                f"({format_.text}); choose one of {', '.join(fitting_formats(array, channels))}."
+                f"({format_.text}); choose one of {', '.join(fitting)}."
             )
-        array, channels = format_.read(array, channels, raw.camera)
+        if format_.key == REFLECTANCE and raw.reflectance is not None:
+            array, channels = raw.reflectance(array, channels)
+        else:
+            array, channels = format_.read(array, channels, raw.camera)
+        if isinstance(array, da.Array) and array.nbytes <= IN_MEMORY_BYTES:
+            array = loaded(array)
         same_grid = array.shape[1:] == (raw.array.shape[layout.rows], raw.array.shape[layout.columns])
         if format_.key != AS_STORED:
             assumptions.append(f"The numbers were taken as {format_.key}: {format_.text}.")
@@ -132,11 +144,25 @@ class Opened:
         )
         return with_meaning(image, modality)
 
-    def _format(self, raw: Raw, modality: str | None) -> str:
-        """The file's own sample format, unless the user takes the file for something else."""
-        stated = raw.sample_format or AS_STORED
-        fits = modality is None or require_sample_format(stated).modality in ("", modality)
-        return stated if fits else AS_STORED
+    @staticmethod
+    def _fitting(raw: Raw, array: Any, channels: tuple[Channel, ...]) -> list[str]:
+        """Names of the sample formats that it could be stored in."""
+        return fitting_formats(array, channels) + [REFLECTANCE] * (raw.reflectance is not None)
+
+    @staticmethod
+    def _format(raw: Raw, modality: str | None, array: Any, channels: tuple[Channel, ...]) -> str:
+        """The file's own sample format; if the user takes the file for something else, the usual one of that.
+
+        The usual one is the first that fits, but for temperatures: their scales differ, so nothing is assumed.
+        """
+        stated = require_sample_format(raw.sample_format or AS_STORED)
+        is_meant = modality is None or stated.modality in ("", modality)
+        if is_meant and (stated.key != AS_STORED or modality in (None, "thermal")):
+            return stated.key
+        fitting = (require_sample_format(key) for key in fitting_formats(array, channels))
+        return next(
+            (each.key for each in fitting if each.modality == modality and modality != "thermal"), AS_STORED
+        )
 
     def _place(self, layout: Layout, index: Sequence[int] | None) -> tuple[tuple[int, ...], list[str]]:
         lengths = [int(self.raw.array.shape[axis]) for _, axis in layout.stack]
@@ -215,7 +241,8 @@ def with_meaning(image: MultiChannelImage, modality: str | None) -> MultiChannel
     """Give each channel its role and the image its modality."""
     known = named_roles([channel.name for channel in image.channels])
     roles = tuple(channel.role or role for channel, role in zip(image.channels, known, strict=True))
-    modality = modality_of(roles) if modality is None else modality
+    if modality is None:
+        modality = modality_of(roles, [channel.wavelength_nm for channel in image.channels])
     roles = roles_for(roles, modality, repr(image.name))
     channels = tuple(replace(channel, role=role) for channel, role in zip(image.channels, roles, strict=True))
     return replace(image, channels=channels, modality=modality)

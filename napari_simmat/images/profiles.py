@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from napari_simmat.images.image import MultiChannelImage
 from napari_simmat.images.modalities import require_modality
-from napari_simmat.images.modality import ModalityProfile, Normalisation
-from napari_simmat.images.roles import COLOURS, roles_for
+from napari_simmat.images.modality import ModalityProfile, ModelChannel, Normalisation
+from napari_simmat.images.roles import BAD_BAND, COLOURS, STOKES, roles_for
 
 __all__ = ["profile_for"]
 
@@ -19,6 +21,12 @@ COLOUR_PERCENTILES = Normalisation(method="percentile", low=0.1, high=99.9)
 # channel with less than that of signal keeps its whole range where the percentiles coincide, and saturates
 # where they do not.
 PERCENTILES = Normalisation(method="percentile", low=0.5, high=99.5)
+# Degrees of polarization above a half are rare outside of the laboratory.
+POLARIZATION = Normalisation(method="range", low=-0.5, high=0.5)
+# From a cold sky to a hot engine; people, plants, buildings and machines lie between.
+CELSIUS = Normalisation(method="range", low=-20.0, high=100.0)
+UNIT = Normalisation(method="range", low=0.0, high=1.0)
+SIGNED_UNIT = Normalisation(method="range", low=-1.0, high=1.0)
 
 TRUE_COLOUR_NM = (650.0, 550.0, 450.0)
 TRUE_COLOUR_TOLERANCE_NM = 40.0
@@ -30,14 +38,14 @@ def profile_for(image: MultiChannelImage, modality: str | None = None) -> Modali
     Parameters
     ----------
     image : MultiChannelImage
-        Its channels, roles, wavelengths and type make the profile concrete; its pixels are not looked at.
+        Its channels, roles, wavelengths, camera and type make the profile concrete; its pixels are not looked at.
     modality : str, optional
         Taken instead of the image's own.
 
     Returns
     -------
     ModalityProfile
-        All channels of the image in their order.
+        All channels of the image in their order, and what the model sees of them.
 
     Raises
     ------
@@ -47,44 +55,107 @@ def profile_for(image: MultiChannelImage, modality: str | None = None) -> Modali
     modality = image.modality if modality is None else modality
     require_modality(modality)
     roles = roles_for(image.roles, modality, image.name)
-    pseudo_rgb = _pseudo_rgb(image, modality, roles)
+    sees = tuple(_sees(image, modality, roles))
+    pseudo_rgb = _pseudo_rgb(image, modality, roles, sees)
     return ModalityProfile(
         modality=modality,
         channels=tuple(channel.name for channel in image.channels),
-        normalisation=tuple(_normalisation(role, image.data.dtype, modality) for role in roles),
         roles=roles,
+        sees=sees,
         pseudo_rgb=pseudo_rgb,
-        display=_display(image.n_channels, pseudo_rgb),
+        display=_display(image, modality, sees, pseudo_rgb),
     )
 
 
-def _normalisation(role: str, dtype: np.dtype[np.generic], modality: str) -> Normalisation:
-    if role in COLOURS and modality in ("rgb", "rgb+x"):
-        return BYTES if dtype == np.uint8 else COLOUR_PERCENTILES
-    return PERCENTILES
+def _sees(image: MultiChannelImage, modality: str, roles: tuple[str, ...]) -> Iterator[ModelChannel]:
+    """What the model sees: of each channel what it measures, in a form that means the same in every image."""
+    if modality == "generic":
+        yield from (_value(image, i, PERCENTILES) for i in range(image.n_channels))
+        return
+    usable = [i for i, role in enumerate(roles) if role != BAD_BAND]
+    stokes = _stokes_triples(roles)
+    taken = {i: triple for triple in stokes for i in triple}
+    for i in usable or range(image.n_channels):
+        if i in taken:
+            if i == taken[i][0]:
+                yield from _polarization(image, taken[i])
+        elif roles[i] in COLOURS and modality in ("rgb", "rgb+x"):
+            yield _value(image, i, BYTES if image.data.dtype == np.uint8 else COLOUR_PERCENTILES)
+        elif roles[i] == "thermal" and image.channels[i].unit == "°C":
+            yield _value(image, i, PERCENTILES)
+            yield _value(image, i, CELSIUS, suffix=" (absolute)")
+        elif roles[i] == "depth":
+            yield from _depth(image, i)
+        else:
+            yield _value(image, i, PERCENTILES)
+
+
+def _value(image: MultiChannelImage, i: int, how: Normalisation, suffix: str = "") -> ModelChannel:
+    return ModelChannel(name=image.channels[i].name + suffix, of=(i,), normalisation=how)
+
+
+def _stokes_triples(roles: tuple[str, ...]) -> list[tuple[int, int, int]]:
+    """The Stokes parameters that belong together: one triple, or one for each colour in their order."""
+    places = [[i for i, role in enumerate(roles) if role == parameter] for parameter in STOKES]
+    return list(zip(*places, strict=False))
+
+
+def _polarization(image: MultiChannelImage, triple: tuple[int, int, int]) -> Iterator[ModelChannel]:
+    s0, s1, s2 = triple
+    name = image.channels[s0].name
+    colour = name[: -len("S0")] if name.upper().endswith("S0") else ""
+    yield ModelChannel(name=name, of=(s0,), normalisation=PERCENTILES)
+    yield ModelChannel(name=f"{colour}DoLP", formula="dolp", of=triple, normalisation=PERCENTILES)
+    yield ModelChannel(name=f"{colour}S1/S0", formula="s1/s0", of=(s1, s0), normalisation=POLARIZATION)
+    yield ModelChannel(name=f"{colour}S2/S0", formula="s2/s0", of=(s2, s0), normalisation=POLARIZATION)
+
+
+def _depth(image: MultiChannelImage, i: int) -> Iterator[ModelChannel]:
+    yield _value(image, i, PERCENTILES)
 
 
 def _pseudo_rgb(
-    image: MultiChannelImage, modality: str, roles: tuple[str, ...]
+    image: MultiChannelImage, modality: str, roles: tuple[str, ...], sees: tuple[ModelChannel, ...]
 ) -> tuple[int, int, int] | None:
-    count = image.n_channels
-    index = {role: i for i, role in reversed(list(enumerate(roles))) if role}
-    if set(COLOURS) <= index.keys():
-        return index["red"], index["green"], index["blue"]
+    """Which of the channels that the model sees stand for red, green and blue before any training."""
+    count = len(sees)
+    formulas = {seen.formula: k for k, seen in reversed(list(enumerate(sees)))}
+    place = {seen.of[0]: k for k, seen in reversed(list(enumerate(sees))) if seen.formula == "value"}
+    by_role = {role: place[i] for i, role in reversed(list(enumerate(roles))) if role and i in place}
+    if set(COLOURS) <= by_role.keys():
+        return by_role["red"], by_role["green"], by_role["blue"]
     if modality == "nir":
-        nir = index["nir"]
-        if "red" in index:
+        nir = by_role["nir"]
+        if "red" in by_role:
+            red = by_role["red"]
             # With green too this is the colour-infrared composite of remote sensing.
-            return (nir, index["red"], index["green"]) if "green" in index else (index["red"], nir, nir)
+            return (nir, red, by_role["green"]) if "green" in by_role else (red, nir, nir)
         return nir, nir, nir
+    if modality == "polarization":
+        return by_role["s0"], formulas["dolp"], formulas["dolp"]
+    if modality == "thermal":
+        return by_role["thermal"], by_role["thermal"], by_role["thermal"]
+    if modality == "depth":
+        return _depth_rgb(formulas)
     if count <= 3:
         return ((0, 0, 0), (0, 1, 1), (0, 1, 2))[count - 1]
-    return _true_colour(image)
+    colours = true_colour(image)
+    if colours is None or not set(colours) <= place.keys():
+        return None
+    return place[colours[0]], place[colours[1]], place[colours[2]]
 
 
-def _true_colour(image: MultiChannelImage) -> tuple[int, int, int] | None:
-    """Three different bands near 650, 550 and 450 nm, where the image has them."""
-    known = [(i, c.wavelength_nm) for i, c in enumerate(image.channels) if c.wavelength_nm is not None]
+def _depth_rgb(formulas: dict[str, int]) -> tuple[int, int, int]:
+    return 0, 0, 0
+
+
+def true_colour(image: MultiChannelImage) -> tuple[int, int, int] | None:
+    """Three different bands near 650, 550 and 450 nm, bad ones aside, where the image has them."""
+    known = [
+        (i, c.wavelength_nm)
+        for i, c in enumerate(image.channels)
+        if c.wavelength_nm is not None and c.role != BAD_BAND
+    ]
     if len(known) < 3:
         return None
     bands = []
@@ -96,9 +167,16 @@ def _true_colour(image: MultiChannelImage) -> tuple[int, int, int] | None:
     return (bands[0], bands[1], bands[2]) if len(set(bands)) == 3 else None
 
 
-def _display(count: int, pseudo_rgb: tuple[int, int, int] | None) -> tuple[int, ...]:
+def _display(
+    image: MultiChannelImage,
+    modality: str,
+    sees: tuple[ModelChannel, ...],
+    pseudo_rgb: tuple[int, int, int] | None,
+) -> tuple[int, ...]:
     if pseudo_rgb is not None:
-        return pseudo_rgb[:1] if len(set(pseudo_rgb)) == 1 else pseudo_rgb
+        shown = tuple(sees[k].of[0] for k in pseudo_rgb)
+        return shown[:1] if len(set(shown)) == 1 else shown
+    count = image.n_channels
     if count <= 6:
         return (0, 1, 2)
     # Many bands are usually sorted by wavelength: spread over them, the longest as red.

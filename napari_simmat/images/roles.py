@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 from napari_simmat.errors import ImageError
 
-__all__ = ["COLOURS", "modality_of", "named_roles", "roles_for"]
+__all__ = ["BAD_BAND", "COLOURS", "STOKES", "modality_of", "named_roles", "roles_for"]
 
 COLOURS = ("red", "green", "blue")
+STOKES = ("s0", "s1", "s2")
+BAD_BAND = "bad band"
 
 ROLE_OF_NAME = {
     **{colour: colour for colour in COLOURS},
+    **{parameter: parameter for parameter in STOKES},
     "nir": "nir",
     "near infrared": "nir",
     "near-infrared": "nir",
@@ -19,10 +22,14 @@ ROLE_OF_NAME = {
     "rededge": "red edge",
     "swir": "swir",
     "thermal": "thermal",
+    "temperature": "thermal",
     "lwir": "thermal",
     "depth": "depth",
     "disparity": "disparity",
 }
+
+# A multispectral camera has up to a dozen bands, an imaging spectrometer more.
+HYPERSPECTRAL_FROM = 16
 
 
 def named_roles(names: Sequence[str]) -> tuple[str, ...]:
@@ -38,11 +45,32 @@ def named_roles(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(letters.get(name, ROLE_OF_NAME.get(name, "")) for name in plain)
 
 
-def modality_of(roles: Sequence[str]) -> str:
-    """The modality that the roles of all channels make up, "generic" where they say nothing."""
-    if set(COLOURS) <= set(roles):
+def modality_of(roles: Sequence[str], wavelengths: Sequence[float | None] = ()) -> str:
+    """The modality that all channels make up, "generic" where they say nothing.
+
+    Parameters
+    ----------
+    roles : sequence of str
+        One for each channel.
+    wavelengths : sequence of float or None
+        One for each channel, in nm.
+    """
+    found = set(roles)
+    if set(COLOURS) <= found:
         return "rgb" if len(roles) == 3 else "rgb+x"
-    return "nir" if "nir" in roles else "generic"
+    if (
+        len(wavelengths) >= HYPERSPECTRAL_FROM
+        and sum(w is not None for w in wavelengths) > len(wavelengths) / 2
+    ):
+        return "hyperspectral"
+    if set(STOKES) <= found:
+        return "polarization"
+    if "nir" in found:
+        return "nir"
+    for role in ("thermal", "depth"):
+        if found == {role}:
+            return role
+    return "generic"
 
 
 def roles_for(roles: Sequence[str], modality: str, name: str) -> tuple[str, ...]:
@@ -50,7 +78,8 @@ def roles_for(roles: Sequence[str], modality: str, name: str) -> tuple[str, ...]
 
     Where the image itself does not say, the usual order is meant: red, green, blue, then others for "rgb" and
     "rgb+x"; for "nir" near infrared alone, red and near infrared, or red, green, blue and near infrared; of
-    any other number of channels without roles, the last is near infrared.
+    any other number of channels without roles, the last is near infrared; for "thermal" and "depth" every channel
+    without a role.
 
     Parameters
     ----------
@@ -80,4 +109,15 @@ def roles_for(roles: Sequence[str], modality: str, name: str) -> tuple[str, ...]
             return ("red", "nir") if count == 2 else (*COLOURS, "nir")
         last = max((i for i, role in enumerate(roles) if not role), default=count - 1)
         return (*roles[:last], "nir", *roles[last + 1 :])
+    elif modality == "polarization" and not set(STOKES) <= set(roles):
+        raise ImageError(
+            f"{name} has no Stokes parameters among its {count} channel{'s' if count != 1 else ''}, which modality "
+            "'polarization' needs; choose how the angles are stored by a sample format, such as a mosaic."
+        )
+    elif modality in ("thermal", "depth") and modality not in roles:
+        if not any(not role for role in roles):
+            raise ImageError(
+                f"{name} has channels for {', '.join(roles)}, none of which can be {modality}; choose another modality."
+            )
+        return tuple(role or modality for role in roles)
     return roles

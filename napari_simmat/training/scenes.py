@@ -20,6 +20,7 @@ from torch import Tensor
 
 from napari_simmat.errors import TrainingError
 from napari_simmat.images import ModalityProfile
+from napari_simmat.images.derived import Mirror
 from napari_simmat.inference import Frame
 from napari_simmat.models.encoders import STRIDE
 from napari_simmat.training.corrections import Correction
@@ -104,6 +105,9 @@ class Scenes:
         ]
         self.objects = [found for k, labels in enumerate(self._labels) for found in _objects(k, labels)]
         self._inputs: OrderedDict[int, Tensor] = OrderedDict()
+        # What a mirror does to the physics: it turns the plane of polarization, and surfaces lean the other way.
+        mirrors: tuple[Mirror, ...] = ("rows", "columns", "both")
+        self._mirrors = {axis: profile.mirrored(axis) for axis in mirrors}
         if not self.objects:
             raise TrainingError(TOO_SMALL)
 
@@ -126,12 +130,12 @@ class Scenes:
         x, labels = x[:, rows, columns].float(), labels[rows, columns]
         if shrink < 1:
             x, labels = _shrunk(x, labels, chosen.label, shrink)
-        if rng.random() < 0.5:
-            x, labels = x.flip(2), labels[:, ::-1]
-        if rng.random() < 0.5:
-            x, labels = x.flip(1), labels[::-1]
-        if rng.random() < 0.5 and x.shape[1] == x.shape[2]:
-            x, labels = x.transpose(1, 2), labels.T
+        if rng.random() < 0.5 and (effect := self._mirrors["columns"]) is not None:
+            x, labels = _exchanged(x.flip(2), effect), labels[:, ::-1]
+        if rng.random() < 0.5 and (effect := self._mirrors["rows"]) is not None:
+            x, labels = _exchanged(x.flip(1), effect), labels[::-1]
+        if rng.random() < 0.5 and x.shape[1] == x.shape[2] and (effect := self._mirrors["both"]) is not None:
+            x, labels = _exchanged(x.transpose(1, 2), effect), labels.T
         return Window(x.contiguous(), self._objects_in(labels, chosen, shrink), (row, column))
 
     def _objects_in(self, labels: NDArray[np.int32], chosen: _Object, shrink: float) -> NDArray[np.bool_]:
@@ -169,6 +173,14 @@ class Scenes:
                 self._inputs.popitem(last=False)
         self._inputs.move_to_end(index)
         return self._inputs[index]
+
+
+def _exchanged(x: Tensor, effect: tuple[list[int], list[float]]) -> Tensor:
+    """Channels (C, H, W) in another order and with other signs."""
+    order, signs = effect
+    if order != sorted(order):
+        x = x[order]
+    return x if min(signs) > 0 else x * x.new_tensor(signs)[:, None, None]
 
 
 def _frame_labels(group: Sequence[Correction], frame: Frame) -> NDArray[np.int32]:

@@ -1,0 +1,174 @@
+"""Channels that are computed from others: what a modality really measures, for the model and for the screen.
+
+Each formula states its unit and what a mirror image does to it. A mirror turns the plane of polarization: with the
+angle A measured from the columns' axis towards the rows', exchanging left and right or up and down makes it -A, and
+exchanging rows with columns makes it pi / 2 - A. So sin 2A = S2 / (S0 DoLP) changes its sign in the first two and
+cos 2A = S1 / (S0 DoLP) in the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_simmat.images import polarization
+
+__all__ = ["FORMULAS", "Formula", "Mirror"]
+
+Planes = Sequence[NDArray[Any]]
+Parameters = Mapping[str, float]
+Mirror = Literal["rows", "columns", "both"]
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A way to compute one channel from others.
+
+    Attributes
+    ----------
+    text : str
+        One line for people.
+    unit : str
+        Of the result; empty for a ratio or where it is that of the input.
+    inputs : tuple of str
+        What each of the planes that it takes must be.
+    compute : callable
+        Planes (Y, X) and parameters to a plane (Y, X), NaN where nothing was measured.
+    parameters : mapping of str to float
+        What the formula needs beside the planes, and what is taken where nobody says.
+    limits : (float, float), optional
+        The range that its values can have.
+    is_signed : bool
+        Whether a mirror changes its sign.
+    mirrors : mapping
+        For each mirror the formula of the channel that takes its place and its sign; None if the mirrored scene has
+        another physics.
+    """
+
+    text: str
+    unit: str
+    inputs: tuple[str, ...]
+    compute: Callable[[Planes, Parameters], NDArray[Any]]
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    limits: tuple[float, float] | None = None
+    is_signed: bool = False
+    mirrors: Mapping[Mirror, tuple[str, float] | None] = field(default_factory=dict)
+
+
+FORMULAS: dict[str, Formula] = {}
+"""Every formula by its name."""
+
+
+def _add(
+    key: str,
+    text: str,
+    inputs: tuple[str, ...],
+    compute: Callable[[Planes, Parameters], NDArray[Any]],
+    *,
+    unit: str = "",
+    parameters: Mapping[str, float] | None = None,
+    limits: tuple[float, float] | None = None,
+    mirrors: tuple[tuple[str, float] | None, tuple[str, float] | None, tuple[str, float] | None]
+    | None = None,
+) -> None:
+    rows, columns, both = mirrors or ((key, 1.0),) * 3
+    effects: dict[Mirror, tuple[str, float] | None] = {"rows": rows, "columns": columns, "both": both}
+    signed = any(effect is not None and effect[1] < 0 for effect in effects.values())
+    FORMULAS[key] = Formula(text, unit, inputs, compute, dict(parameters or {}), limits, signed, effects)
+
+
+def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float32]:
+    """Quotient where the denominator is positive, else 0; clipped to -1 ... 1."""
+    upper, lower = numerator.astype(np.float64), denominator.astype(np.float64)
+    ratio = np.divide(upper, lower, out=np.zeros_like(upper), where=lower > 0)
+    ratio[np.isnan(upper) | np.isnan(lower)] = np.nan
+    return np.clip(ratio, -1.0, 1.0).astype(np.float32)
+
+
+def _normalised_difference(planes: Planes, parameters: Parameters) -> NDArray[np.float32]:
+    a, b = (plane.astype(np.float64) for plane in planes)
+    return _ratio(a - b, a + b)
+
+
+def _double_angle(
+    part: Callable[[NDArray[Any]], NDArray[Any]],
+) -> Callable[[Planes, Parameters], NDArray[Any]]:
+    def compute(planes: Planes, parameters: Parameters) -> NDArray[np.float32]:
+        s1, s2 = (plane.astype(np.float64) for plane in planes)
+        angle = np.arctan2(s2, s1)
+        # Without polarization there is no angle: 0 is in the middle of both of its components.
+        return np.where((s1 == 0) & (s2 == 0), 0.0, part(angle)).astype(np.float32)
+
+    return compute
+
+
+def _fixed(key: str) -> tuple[str, float]:
+    return key, 1.0
+
+
+def _minus(key: str) -> tuple[str, float]:
+    return key, -1.0
+
+
+STOKES = ("S0", "S1", "S2")
+
+_add("value", "the channel itself", ("any channel",), lambda planes, _: planes[0])
+_add(
+    "normalised difference",
+    "(a - b) / (a + b), such as NDVI from near infrared and red",
+    ("a", "b"),
+    _normalised_difference,
+    limits=(-1.0, 1.0),
+)
+_add(
+    "dolp",
+    "degree of linear polarization, sqrt(S1² + S2²) / S0",
+    STOKES,
+    lambda planes, _: polarization.dolp(*planes),
+    limits=(0.0, 1.0),
+)
+_add(
+    "aolp",
+    "angle of linear polarization, atan2(S2, S1) / 2; periodic, so the model sees its sine and cosine instead",
+    ("S1", "S2"),
+    lambda planes, _: polarization.aolp(*planes),
+    unit="rad",
+    limits=(-np.pi / 2, np.pi / 2),
+    mirrors=(None, None, None),
+)
+_add(
+    "s1/s0",
+    "S1 / S0: polarized along the columns' axis (+) or across it (-)",
+    ("S1", "S0"),
+    lambda planes, _: _ratio(*planes),
+    limits=(-1.0, 1.0),
+    mirrors=(_fixed("s1/s0"), _fixed("s1/s0"), _minus("s1/s0")),
+)
+_add(
+    "s2/s0",
+    "S2 / S0: polarized along one diagonal (+) or the other (-)",
+    ("S2", "S0"),
+    lambda planes, _: _ratio(*planes),
+    limits=(-1.0, 1.0),
+    mirrors=(_minus("s2/s0"), _minus("s2/s0"), _fixed("s2/s0")),
+)
+_add(
+    "cos 2aolp",
+    "cosine of twice the angle of linear polarization",
+    ("S1", "S2"),
+    _double_angle(np.cos),
+    limits=(-1.0, 1.0),
+    mirrors=(_fixed("cos 2aolp"), _fixed("cos 2aolp"), _minus("cos 2aolp")),
+)
+_add(
+    "sin 2aolp",
+    "sine of twice the angle of linear polarization",
+    ("S1", "S2"),
+    _double_angle(np.sin),
+    limits=(-1.0, 1.0),
+    mirrors=(_minus("sin 2aolp"), _minus("sin 2aolp"), _fixed("sin 2aolp")),
+)
