@@ -5,8 +5,10 @@ every version. Sines and exponentials differ in their last bit between processor
 count where it was rounded the other way.
 """
 
+from napari_simmat.images.simulate.bench import PARTS_FOCAL_LENGTH, PARTS_SETS, parts_scene
 from napari_simmat.images.simulate.camouflage import CAMOUFLAGE_CHANNELS, CAMOUFLAGE_SETS, camouflage_scene
 from napari_simmat.images.simulate.glass import GLASS_SETS, glass_scene
+from napari_simmat.images.simulate.herd import WARM_SETS, herd_scene
 from napari_simmat.images.simulate.painting import METAMER_SETS, painting_scene
 
 __all__ = [
@@ -14,7 +16,12 @@ __all__ = [
     "CAMOUFLAGE_SETS",
     "GLASS_SETS",
     "METAMER_SETS",
+    "PARTS_FOCAL_LENGTH",
+    "PARTS_SETS",
+    "WARM_SETS",
     "camouflage_scene",
     "glass_scene",
+    "herd_scene",
     "painting_scene",
+    "parts_scene",
 ]
