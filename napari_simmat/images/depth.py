@@ -1,0 +1,146 @@
+"""Depth: from what a depth or stereo camera stores to metres, with "no measurement" as NaN all the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from napari_simmat.errors import ImageError
+from napari_simmat.images.camera import Camera
+
+__all__ = [
+    "depth_of_disparity",
+    "inverse_depth",
+    "metres_of_millimetres",
+    "metres_where_measured",
+    "resize_measured",
+]
+
+LEAST_WEIGHT = 0.5  # of a resized pixel that must have been measured
+
+
+def metres_of_millimetres(depth: Any) -> Any:
+    """Depth in metres from whole millimetres, as most depth cameras write them to 16-bit PNG.
+
+    Parameters
+    ----------
+    depth : array
+        In memory or lazy; 0 means no measurement.
+
+    Returns
+    -------
+    array, float32
+        NaN where nothing was measured.
+    """
+    return metres_where_measured(depth.astype(np.float64) / 1000)
+
+
+def metres_where_measured(depth: Any) -> Any:
+    """Depth in metres with NaN for every value that is none: zero, negative, infinite.
+
+    Parameters
+    ----------
+    depth : array
+        In metres, in memory or lazy.
+
+    Returns
+    -------
+    array, float32
+    """
+    return np.where(np.isfinite(depth) & (depth > 0), depth, np.nan).astype(np.float32)
+
+
+def depth_of_disparity(disparity: Any, camera: Camera | None) -> Any:
+    """Depth in metres of a rectified stereo pair: focal length x baseline / (disparity + offset).
+
+    The offset is the horizontal distance of the two principal points (`doffs` of the Middlebury calibration files,
+    D. Scharstein et al., High-resolution stereo datasets with subpixel-accurate ground truth, GCPR 2014).
+
+    Parameters
+    ----------
+    disparity : array
+        In pixels, in memory or lazy. Zero, negative and not finite mean no measurement.
+    camera : Camera
+        With its baseline.
+
+    Returns
+    -------
+    array, float32
+        NaN where nothing was measured, or where the pair says "behind the camera".
+
+    Raises
+    ------
+    ImageError
+        If the camera or its baseline is unknown.
+    """
+    if camera is None or camera.baseline_m is None:
+        raise ImageError(
+            "Depth from disparity needs focal length and baseline of the stereo camera, which were not found; put "
+            "the calib.txt of the pair beside the image or keep the disparity as it is."
+        )
+    numbers = disparity.astype(np.float64)
+    measured = np.isfinite(numbers) & (numbers > 0)
+    apart = np.where(measured, numbers + camera.disparity_offset_px, np.nan)
+    apart = np.where(apart > 0, apart, np.nan)
+    return (camera.focal_length_px[1] * camera.baseline_m / apart).astype(np.float32)
+
+
+def inverse_depth(depth: NDArray[Any]) -> NDArray[np.float32]:
+    """One over depth, in 1/m: even steps of it are even steps of a stereo camera's disparity and of its noise.
+
+    Parameters
+    ----------
+    depth : ndarray
+        In metres, NaN where not measured.
+
+    Returns
+    -------
+    ndarray, float32
+        NaN where depth is not positive and finite.
+    """
+    metres = np.asarray(depth, np.float64)
+    return (1 / np.where(np.isfinite(metres) & (metres > 0), metres, np.nan)).astype(np.float32)
+
+
+def resize_measured(plane: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Antialiased bilinear resize in which missing values neither spread nor take part.
+
+    Each pixel of the result is the mean of the measured pixels below it, by their weights; it is missing unless at
+    least half of the weight was measured.
+
+    Parameters
+    ----------
+    plane : ndarray, shape (Y, X)
+        Not finite where not measured.
+    shape : tuple of int
+        Rows and columns of the result.
+
+    Returns
+    -------
+    ndarray, shape `shape`, float32
+        NaN where not measured.
+    """
+    values = np.asarray(plane, np.float32)
+    measured = np.isfinite(values)
+    if measured.all():
+        return _resized(values, shape)
+    if values.shape == shape:
+        return np.where(measured, values, np.float32(np.nan))
+    # Around 0, so that the rounding of a weighted sum is that of differences, not of the values.
+    middle = np.float32(np.median(values[measured])) if measured.any() else np.float32(0)
+    total = _resized(np.where(measured, values - middle, np.float32(0)), shape)
+    weight = _resized(measured.astype(np.float32), shape)
+    enough = weight >= np.float32(LEAST_WEIGHT - 1e-6)
+    out = np.full(shape, np.nan, np.float32)
+    np.divide(total, weight, out=out, where=enough)
+    return out + middle
+
+
+def _resized(plane: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    if plane.shape == shape:
+        return plane
+    picture = Image.fromarray(np.ascontiguousarray(plane))
+    return np.asarray(picture.resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
