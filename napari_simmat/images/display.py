@@ -3,119 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_simmat.errors import ImageError
+from napari_simmat.images.composites import PRINCIPAL_COMPONENTS, Preset, painter_for
 from napari_simmat.images.image import MultiChannelImage
-from napari_simmat.images.statistics import filled, percentile_limits, sample, unit_scale
+from napari_simmat.images.painters import Painter
 
-__all__ = ["PRINCIPAL_COMPONENTS", "screen_rgb"]
-
-PRINCIPAL_COMPONENTS = "principal components"
-
-COMPONENT_PIXELS = 1 << 15
-"""Pixels from which the covariance of the channels is estimated."""
+__all__ = ["PRINCIPAL_COMPONENTS", "lazy_rgb", "overview_rgb", "screen_rgb"]
 
 
 def screen_rgb(
     image: MultiChannelImage,
-    channels: Sequence[int] | Literal["principal components"] | None = None,
+    channels: Preset | Sequence[int] | str | None = None,
     *,
     percentiles: tuple[float, float] = (0.5, 99.5),
 ) -> NDArray[np.uint8]:
     """A picture of the image for the screen.
 
     Each channel is stretched between two of its own percentiles. Red, green and blue of a colour picture are
-    stretched together, so that its colours stay, and not at all if they are 8-bit.
+    stretched together, so that its colours stay, and not at all if they are 8-bit. Only the channels that the picture
+    is made of are read.
 
     Parameters
     ----------
     image : MultiChannelImage
         Any channels, also constant or with missing values.
-    channels : sequence of int or "principal components", optional
-        One channel for a grey picture, three for a colour composite, or the directions in which the channels
-        vary most, together. The first one to three channels where not given.
+    channels : Preset, str or sequence of int, optional
+        One of the `presets_for` the image or its name, one channel for a grey picture, or three for a colour
+        composite. The first one to three channels where not given.
     percentiles : tuple of float
         What becomes black and what becomes white.
 
     Returns
     -------
     ndarray, uint8
-        Shape (Y, X) for one channel, else (Y, X, 3).
+        Shape (Y, X) for one channel, else (Y, X, 3). Missing pixels are black.
 
     Raises
     ------
     ImageError
-        If another number of channels is asked for or one that does not exist.
+        If there is no such preset, or another number of channels is asked for or one that does not exist.
     """
-    if channels == PRINCIPAL_COMPONENTS:
-        return _principal_components(image, percentiles)
-    chosen = _chosen(image, channels)
-    if [image.channels[i].role for i in chosen] == ["red", "green", "blue"]:
-        return _colour_picture(image.data[chosen], percentiles)
-    planes = [_stretched(image.data[i], percentiles) for i in dict.fromkeys(chosen)]
-    by_index = dict(zip(dict.fromkeys(chosen), planes, strict=True))
-    return planes[0] if len(chosen) == 1 else np.stack([by_index[i] for i in chosen], axis=-1)
+    painter = painter_for(image, _spec(channels), percentiles=percentiles)
+    if painter.needs == tuple(range(image.n_channels)):
+        return painter.paint(image.planes())
+    return painter.paint(image.plane(i) for i in painter.needs)
 
 
-def _chosen(image: MultiChannelImage, channels: Sequence[int] | str | None) -> list[int]:
-    count = image.n_channels
-    if channels is None:
-        return [0, 1, 2] if count >= 3 else [0]
-    if isinstance(channels, str) or len(channels) not in (1, 3) or not all(0 <= i < count for i in channels):
-        raise ImageError(
-            f"Cannot show channels {channels!r} of {image.name!r}: give one or three numbers from 0 to "
-            f"{count - 1}, or {PRINCIPAL_COMPONENTS!r}."
-        )
-    return [int(i) for i in channels]
+def overview_rgb(
+    image: MultiChannelImage, channels: Preset | Sequence[int] | str | None = None, longest: int = 1024
+) -> NDArray[np.uint8]:
+    """A small picture of the image in the same colours, from every so manieth pixel; always (y, x, 3)."""
+    painter = painter_for(image, _spec(channels))
+    return as_rgb(painter.paint(iter(image.overview(longest, painter.needs))))
 
 
-def _stretched(channel: NDArray[Any], percentiles: tuple[float, float]) -> NDArray[np.uint8]:
-    values = sample(channel)
-    low, high = percentile_limits(channel, values, *percentiles)
-    # Missing pixels are shown as black: unlike the model, people must see that nothing was measured there.
-    return _bytes(unit_scale(filled(channel, low), low, high))
+def lazy_rgb(image: MultiChannelImage, painter: Painter, level: int = 0) -> Any:
+    """A picture that is painted piece by piece when it is looked at.
 
+    Parameters
+    ----------
+    image : MultiChannelImage
+        A lazy one.
+    painter : Painter
+        What `painter_for` made for this image.
+    level : int
+        0 for the image itself, else one of its coarser levels.
 
-def _colour_picture(data: NDArray[Any], percentiles: tuple[float, float]) -> NDArray[np.uint8]:
-    if data.dtype == np.uint8:
-        return np.ascontiguousarray(np.moveaxis(data, 0, -1))
-    flat = data.reshape(3 * data.shape[1], data.shape[2])
-    low, high = percentile_limits(flat, sample(flat), *percentiles)
-    return np.stack([_bytes(unit_scale(filled(plane, low), low, high)) for plane in data], axis=-1)
+    Returns
+    -------
+    dask array, uint8, shape (Y, X, 3)
+    """
+    source = image.levels[level - 1] if level else image.data
+    planes = source[list(painter.needs)].rechunk({0: len(painter.needs)})
 
+    def paint(block: NDArray[Any]) -> NDArray[np.uint8]:
+        return as_rgb(painter.paint(iter(block)))[None]
 
-def _principal_components(image: MultiChannelImage, percentiles: tuple[float, float]) -> NDArray[np.uint8]:
-    """The three directions of most variance of the standardised channels as red, green and blue."""
-    step = max(1, int(np.ceil(np.sqrt(image.shape[0] * image.shape[1] / COMPONENT_PIXELS))))
-    limits = [percentile_limits(channel, sample(channel), *percentiles) for channel in image.data]
-
-    def scaled(i: int, data: NDArray[Any]) -> NDArray[np.float32]:
-        low, high = limits[i]
-        return unit_scale(filled(data, low), low, high)
-
-    points = np.stack([scaled(i, c[::step, ::step]).ravel() for i, c in enumerate(image.data)]).astype(
-        np.float64
+    chunks = ((1,), *planes.chunks[1:], (3,))
+    painted = planes.map_blocks(
+        paint, dtype=np.uint8, chunks=chunks, new_axis=3, meta=np.empty((0, 0, 0, 0), np.uint8)
     )
-    mean, std = points.mean(axis=1), points.std(axis=1)
-    weight = np.where(std > 1e-6, 1.0 / np.maximum(std, 1e-6), 0.0)
-    points = (points - mean[:, None]) * weight[:, None]
-    _, vectors = np.linalg.eigh(points @ points.T / points.shape[1])
-    directions = vectors[:, ::-1][:, :3].T  # (<= 3, C), most variance first
-    # An eigenvector has no sign of its own: more signal shall be brighter.
-    directions = directions * np.where(directions.sum(axis=1, keepdims=True) < 0, -1.0, 1.0)
-    planes = np.zeros((3, *image.shape), np.float32)
-    for i, channel in enumerate(image.data):
-        centred = (scaled(i, channel) - np.float32(mean[i])) * np.float32(weight[i])
-        for plane, direction in zip(planes, directions, strict=False):
-            plane += np.float32(direction[i]) * centred
-    if len(directions) < 3:
-        planes[len(directions) :] = planes[len(directions) - 1]
-    return np.stack([_stretched(plane, percentiles) for plane in planes], axis=-1)
+    return painted[0]
 
 
-def _bytes(unit: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return (unit * np.float32(255.0) + np.float32(0.5)).astype(np.uint8)
+def as_rgb(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A grey picture as red, green and blue alike; others as they are."""
+    return np.repeat(picture[..., None], 3, axis=-1) if picture.ndim == 2 else picture
+
+
+def _spec(channels: Preset | Sequence[int] | str | None) -> Sequence[int] | str | None:
+    return channels.spec if isinstance(channels, Preset) else channels

@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_simmat.errors import AmbiguousAxesError
-from napari_simmat.images import MultiChannelImage, as_image, open_image, profile_for, screen_rgb
+from napari_simmat.images import MultiChannelImage, as_image, open_image
+from napari_simmat.images.composites import presets_for
+from napari_simmat.images.display import as_rgb, screen_rgb
 
 IMAGE = "napari-simmat image"
 """Key in a layer's metadata of the `MultiChannelImage` that the layer is a picture of."""
 
+SINGLES = 8
+"""Of more channels than these, single ones are found with the slider of the channel browser only."""
+
 QUESTION = "napari-simmat question"
 """Key in a layer's metadata of the `AmbiguousAxesError` that the panel has to ask about."""
 
-Spec = tuple[int, ...] | Literal["principal components"]
+Spec = tuple[int, ...] | str
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Picture:
     ----------
     text : str
         What people choose.
-    spec : tuple of int or "principal components"
+    spec : tuple of int or str
         As `screen_rgb` takes it.
     """
 
@@ -39,29 +44,23 @@ class Picture:
 
 
 def pictures_of(image: MultiChannelImage) -> list[Picture]:
-    """The ways to show an image, the best one first: its profile's, a false colour one, components, channels."""
-    found = []
-    display = tuple(profile_for(image).display)
-    if len(display) == 3:
-        found.append(_composite(image, display))
-    if image.n_channels > 3:
-        unseen = [i for i in reversed(range(image.n_channels)) if i not in display]
-        found.append(_composite(image, tuple([*unseen, *display][:3])))
-        found.append(Picture("principal components", "principal components"))
-    singles = [Picture(channel.name, (i,)) for i, channel in enumerate(image.channels)]
-    if len(display) == 1:
-        singles.sort(key=lambda picture: picture.spec != display)
-    return found + singles
+    """The ways to show an image, the best one first; of few channels also each of them."""
+    found = [Picture(preset.text, preset.spec) for preset in presets_for(image)]
+    if image.n_channels <= SINGLES:
+        known = {picture.spec for picture in found}
+        singles = [picture_of(image, (i,)) for i in range(image.n_channels)]
+        found += [picture for picture in singles if picture.spec not in known]
+    return found
 
 
-def _composite(image: MultiChannelImage, spec: tuple[int, ...]) -> Picture:
-    return Picture(", ".join(image.channels[i].name for i in spec), spec)
+def picture_of(image: MultiChannelImage, channels: tuple[int, ...]) -> Picture:
+    """One channel in grey or three as red, green and blue."""
+    return Picture(", ".join(image.channels[i].name for i in channels), channels)
 
 
 def render(image: MultiChannelImage, spec: Spec) -> NDArray[np.uint8]:
     """The picture as an RGB array (Y, X, 3), so that one layer can show any of them."""
-    picture = screen_rgb(image, spec)
-    return np.repeat(picture[..., None], 3, axis=-1) if picture.ndim == 2 else picture
+    return as_rgb(screen_rgb(image, spec))
 
 
 def layer_data(image: MultiChannelImage) -> tuple[Any, dict[str, Any], str]:
