@@ -7,6 +7,7 @@ count where it was rounded the other way.
 
 from napari_simmat.images.simulate.bench import PARTS_FOCAL_LENGTH, PARTS_SETS, parts_scene
 from napari_simmat.images.simulate.camouflage import CAMOUFLAGE_CHANNELS, CAMOUFLAGE_SETS, camouflage_scene
+from napari_simmat.images.simulate.field import SEEDLING_CHANNELS, SEEDLING_SETS, field_scene
 from napari_simmat.images.simulate.glass import GLASS_SETS, glass_scene
 from napari_simmat.images.simulate.herd import WARM_SETS, herd_scene
 from napari_simmat.images.simulate.painting import METAMER_SETS, painting_scene
@@ -18,8 +19,11 @@ __all__ = [
     "METAMER_SETS",
     "PARTS_FOCAL_LENGTH",
     "PARTS_SETS",
+    "SEEDLING_CHANNELS",
+    "SEEDLING_SETS",
     "WARM_SETS",
     "camouflage_scene",
+    "field_scene",
     "glass_scene",
     "herd_scene",
     "painting_scene",
