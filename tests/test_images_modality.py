@@ -200,7 +200,7 @@ def named(*names, dtype=np.uint8, wavelengths=None):
         (named("a", "b"), (0, 1, 1)),
         (named("a", "b", "c"), (0, 1, 2)),
         (named("a", "b", "c", "d"), None),
-        (named("depth", "blue", "green", "red"), (3, 2, 1)),
+        (named("depth", "blue", "green", "red"), (6, 5, 4)),  # depth becomes four channels
         (named("red", "green", "blue", "nir"), (0, 1, 2)),
         (named("nir", "red"), (1, 0, 0)),
         (named("nir", "red", "green"), (0, 1, 2)),
@@ -235,7 +235,7 @@ def test_a_modality_gives_unnamed_channels_their_usual_roles(count, modality, ro
 def test_every_modality_has_a_profile_and_a_description():
     for modality, description in MODALITIES.items():
         count = 3 if modality == "rgb" else 4
-        names = ("S0", "S1", "S2", "other") if modality == "polarization" else ("",) * count
+        names = ("S0", "S1", "S2", "other") if "polarization" in modality else ("",) * count
         channels = [Channel(name, role=name.lower() if name.startswith("S") else "") for name in names]
         image = MultiChannelImage(np.zeros((count, 4, 5)), channels)
         assert profile_for(image, modality).modality == modality

@@ -1,5 +1,6 @@
 """What the sensor saw: readers, channels, modality profiles, sample data. No torch, no Qt."""
 
+from napari_simmat.images.camera import Camera
 from napari_simmat.images.dataset import DatasetItem, open_dataset
 from napari_simmat.images.display import screen_rgb
 from napari_simmat.images.image import Channel, MultiChannelImage
@@ -13,6 +14,7 @@ from napari_simmat.images.samples import SAMPLES, sample_path
 __all__ = [
     "MODALITIES",
     "SAMPLES",
+    "Camera",
     "Channel",
     "DatasetItem",
     "ModalityProfile",

@@ -14,8 +14,11 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
-from napari_simmat.images import polarization
+from napari_simmat.images import depth as distances
+from napari_simmat.images import polarization, surface
+from napari_simmat.images.camera import Camera
 
 __all__ = ["FORMULAS", "Formula", "Mirror"]
 
@@ -106,6 +109,55 @@ def _double_angle(
     return compute
 
 
+def _camera(shape: tuple[int, ...], parameters: Parameters) -> Camera:
+    """The camera that the parameters describe, `surface.default_camera` where they say nothing."""
+    rows, columns = shape
+    focal = parameters["focal_length_px"]
+    if focal <= 0:
+        return surface.default_camera((rows, columns))
+    row, column = parameters["principal_row"], parameters["principal_column"]
+    middle = None if np.isnan(row) or np.isnan(column) else (row, column)
+    return Camera((focal, focal), middle)
+
+
+def _smoothed(depth: NDArray[Any], sigma: float) -> NDArray[np.float64]:
+    """Depth with less noise, by a Gaussian over inverse depth, which is linear over the image of a plane.
+
+    Only what was measured takes part, and what was not stays NaN.
+    """
+    inverse = distances.inverse_depth(depth).astype(np.float64)
+    measured = np.isfinite(inverse)
+    if sigma > 0:
+        weight = gaussian_filter(measured.astype(np.float64), sigma)
+        summed = gaussian_filter(np.where(measured, inverse, 0.0), sigma)
+        inverse = np.divide(summed, weight, out=np.full(depth.shape, np.nan), where=measured)
+    return np.divide(1.0, inverse, out=np.full(depth.shape, np.nan), where=measured)
+
+
+def _normal(component: int) -> Callable[[Planes, Parameters], NDArray[Any]]:
+    def compute(planes: Planes, parameters: Parameters) -> NDArray[np.float32]:
+        (depth,) = planes
+        if min(depth.shape) < 2:  # no surface to lean
+            return np.where(np.isfinite(depth), float(component == 2), np.nan).astype(np.float32)
+        smooth = _smoothed(depth, parameters["smoothing_px"])
+        return surface.normals(smooth, _camera(depth.shape, parameters))[component]
+
+    return compute
+
+
+def _height(planes: Planes, parameters: Parameters) -> NDArray[np.float32]:
+    return surface.height(planes[0], _camera(planes[0].shape, parameters))
+
+
+def _angle_with_gravity(planes: Planes, parameters: Parameters) -> NDArray[np.float32]:
+    (depth,) = planes
+    if min(depth.shape) < 2:
+        return np.where(np.isfinite(depth), np.pi / 2, np.nan).astype(np.float32)
+    return surface.angle_with_gravity(
+        _smoothed(depth, parameters["smoothing_px"]), _camera(depth.shape, parameters)
+    )
+
+
 def _fixed(key: str) -> tuple[str, float]:
     return key, 1.0
 
@@ -171,4 +223,69 @@ _add(
     _double_angle(np.sin),
     limits=(-1.0, 1.0),
     mirrors=(_minus("sin 2aolp"), _minus("sin 2aolp"), _fixed("sin 2aolp")),
+)
+
+# No focal length: `surface.default_camera`; no principal point: the middle of the image.
+PINHOLE = {"focal_length_px": 0.0, "principal_row": float("nan"), "principal_column": float("nan")}
+# The step of a depth camera's numbers is often as large as that from pixel to pixel of a slanted surface.
+SURFACE = {**PINHOLE, "smoothing_px": 1.5}
+
+_add(
+    "inverse depth",
+    "one over depth; even steps of it are even steps of disparity",
+    ("depth",),
+    lambda planes, _: distances.inverse_depth(planes[0]),
+    unit="1/m",
+)
+_add(
+    "normal x",
+    "how far the surface faces right (+) or left (-)",
+    ("depth",),
+    _normal(0),
+    parameters=SURFACE,
+    limits=(-1.0, 1.0),
+    mirrors=(_fixed("normal x"), _minus("normal x"), _fixed("normal y")),
+)
+_add(
+    "normal y",
+    "how far the surface faces down (+) or up (-)",
+    ("depth",),
+    _normal(1),
+    parameters=SURFACE,
+    limits=(-1.0, 1.0),
+    mirrors=(_minus("normal y"), _fixed("normal y"), _fixed("normal x")),
+)
+_add(
+    "normal z",
+    "how far the surface faces the camera",
+    ("depth",),
+    _normal(2),
+    parameters=SURFACE,
+    limits=(0.0, 1.0),
+)
+_add(
+    "height",
+    "height above the lowest point, for a camera held level",
+    ("depth",),
+    _height,
+    unit="m",
+    parameters=PINHOLE,
+    mirrors=(None, _fixed("height"), None),
+)
+_add(
+    "angle with gravity",
+    "angle between the surface's normal and the vertical, for a camera held level: 0 floor, pi / 2 wall",
+    ("depth",),
+    _angle_with_gravity,
+    unit="rad",
+    parameters=SURFACE,
+    limits=(0.0, float(np.pi)),
+    mirrors=(None, _fixed("angle with gravity"), None),
+)
+_add(
+    "measured",
+    "1 where there is a measurement, else 0",
+    ("any channel",),
+    lambda planes, _: np.isfinite(planes[0]).astype(np.float32),
+    limits=(0.0, 1.0),
 )

@@ -156,6 +156,7 @@ class Opened:
         The usual one is the first that fits, but for temperatures: their scales differ, so nothing is assumed.
         """
         stated = require_sample_format(raw.sample_format or AS_STORED)
+        modality = modality.split("-")[0] if modality is not None else None  # variants share their formats
         is_meant = modality is None or stated.modality in ("", modality)
         if is_meant and (stated.key != AS_STORED or modality in (None, "thermal")):
             return stated.key

@@ -78,20 +78,21 @@ def _sees(image: MultiChannelImage, modality: str, roles: tuple[str, ...]) -> It
     for i in usable or range(image.n_channels):
         if i in taken:
             if i == taken[i][0]:
-                yield from _polarization(image, taken[i])
+                yield from _polarization(image, modality, taken[i])
         elif roles[i] in COLOURS and modality in ("rgb", "rgb+x"):
             yield _value(image, i, BYTES if image.data.dtype == np.uint8 else COLOUR_PERCENTILES)
         elif roles[i] == "thermal" and image.channels[i].unit == "°C":
             yield _value(image, i, PERCENTILES)
             yield _value(image, i, CELSIUS, suffix=" (absolute)")
         elif roles[i] == "depth":
-            yield from _depth(image, i)
+            yield from _depth(image, modality, i)
         else:
             yield _value(image, i, PERCENTILES)
 
 
 def _value(image: MultiChannelImage, i: int, how: Normalisation, suffix: str = "") -> ModelChannel:
-    return ModelChannel(name=image.channels[i].name + suffix, of=(i,), normalisation=how)
+    name = image.channels[i].name or f"channel {i}"
+    return ModelChannel(name=name + suffix, of=(i,), normalisation=how)
 
 
 def _stokes_triples(roles: tuple[str, ...]) -> list[tuple[int, int, int]]:
@@ -100,18 +101,44 @@ def _stokes_triples(roles: tuple[str, ...]) -> list[tuple[int, int, int]]:
     return list(zip(*places, strict=False))
 
 
-def _polarization(image: MultiChannelImage, triple: tuple[int, int, int]) -> Iterator[ModelChannel]:
+def _polarization(
+    image: MultiChannelImage, modality: str, triple: tuple[int, int, int]
+) -> Iterator[ModelChannel]:
     s0, s1, s2 = triple
     name = image.channels[s0].name
     colour = name[: -len("S0")] if name.upper().endswith("S0") else ""
     yield ModelChannel(name=name, of=(s0,), normalisation=PERCENTILES)
     yield ModelChannel(name=f"{colour}DoLP", formula="dolp", of=triple, normalisation=PERCENTILES)
-    yield ModelChannel(name=f"{colour}S1/S0", formula="s1/s0", of=(s1, s0), normalisation=POLARIZATION)
-    yield ModelChannel(name=f"{colour}S2/S0", formula="s2/s0", of=(s2, s0), normalisation=POLARIZATION)
+    if modality == "polarization-angle":
+        for formula in ("cos 2aolp", "sin 2aolp"):
+            label = formula.replace("aolp", "AoLP")
+            yield ModelChannel(
+                name=f"{colour}{label}", formula=formula, of=(s1, s2), normalisation=SIGNED_UNIT
+            )
+    else:
+        yield ModelChannel(name=f"{colour}S1/S0", formula="s1/s0", of=(s1, s0), normalisation=POLARIZATION)
+        yield ModelChannel(name=f"{colour}S2/S0", formula="s2/s0", of=(s2, s0), normalisation=POLARIZATION)
 
 
-def _depth(image: MultiChannelImage, i: int) -> Iterator[ModelChannel]:
-    yield _value(image, i, PERCENTILES)
+def _depth(image: MultiChannelImage, modality: str, i: int) -> Iterator[ModelChannel]:
+    name = image.channels[i].name
+    camera, parameters = image.camera, {}
+    if camera is not None:
+        parameters["focal_length_px"] = sum(camera.focal_length_px) / 2
+        if camera.principal_point is not None:
+            parameters["principal_row"], parameters["principal_column"] = camera.principal_point
+    surface = {"of": (i,), "parameters": parameters}
+    yield ModelChannel(name=f"1/{name}", formula="inverse depth", of=(i,), normalisation=PERCENTILES)
+    if modality == "depth-hha":
+        yield ModelChannel(name="height", formula="height", normalisation=PERCENTILES, **surface)
+        angle = Normalisation(method="range", low=0.0, high=np.pi)
+        yield ModelChannel(
+            name="angle with gravity", formula="angle with gravity", normalisation=angle, **surface
+        )
+    else:
+        yield ModelChannel(name="normal x", formula="normal x", normalisation=SIGNED_UNIT, **surface)
+        yield ModelChannel(name="normal y", formula="normal y", normalisation=SIGNED_UNIT, **surface)
+    yield ModelChannel(name="measured", formula="measured", of=(i,), normalisation=UNIT)
 
 
 def _pseudo_rgb(
@@ -131,22 +158,18 @@ def _pseudo_rgb(
             # With green too this is the colour-infrared composite of remote sensing.
             return (nir, red, by_role["green"]) if "green" in by_role else (red, nir, nir)
         return nir, nir, nir
-    if modality == "polarization":
+    if modality in ("polarization", "polarization-angle"):
         return by_role["s0"], formulas["dolp"], formulas["dolp"]
     if modality == "thermal":
         return by_role["thermal"], by_role["thermal"], by_role["thermal"]
-    if modality == "depth":
-        return _depth_rgb(formulas)
+    if modality in ("depth", "depth-hha"):
+        return formulas["inverse depth"], 1, 2
     if count <= 3:
         return ((0, 0, 0), (0, 1, 1), (0, 1, 2))[count - 1]
     colours = true_colour(image)
     if colours is None or not set(colours) <= place.keys():
         return None
     return place[colours[0]], place[colours[1]], place[colours[2]]
-
-
-def _depth_rgb(formulas: dict[str, int]) -> tuple[int, int, int]:
-    return 0, 0, 0
 
 
 def true_colour(image: MultiChannelImage) -> tuple[int, int, int] | None:

@@ -109,15 +109,15 @@ def roles_for(roles: Sequence[str], modality: str, name: str) -> tuple[str, ...]
             return ("red", "nir") if count == 2 else (*COLOURS, "nir")
         last = max((i for i, role in enumerate(roles) if not role), default=count - 1)
         return (*roles[:last], "nir", *roles[last + 1 :])
-    elif modality == "polarization" and not set(STOKES) <= set(roles):
+    elif modality in ("polarization", "polarization-angle") and not set(STOKES) <= set(roles):
         raise ImageError(
             f"{name} has no Stokes parameters among its {count} channel{'s' if count != 1 else ''}, which modality "
             "'polarization' needs; choose how the angles are stored by a sample format, such as a mosaic."
         )
-    elif modality in ("thermal", "depth") and modality not in roles:
-        if not any(not role for role in roles):
+    elif modality in ("thermal", "depth", "depth-hha") and (meant := modality.split("-")[0]) not in roles:
+        if all(roles):
             raise ImageError(
-                f"{name} has channels for {', '.join(roles)}, none of which can be {modality}; choose another modality."
+                f"{name} has channels for {', '.join(roles)}, none of which can be {meant}; choose another modality."
             )
-        return tuple(role or modality for role in roles)
+        return tuple(role or meant for role in roles)
     return roles
