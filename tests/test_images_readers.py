@@ -296,11 +296,16 @@ def test_a_single_array_in_an_npz_is_taken_like_an_npy(tmp_path):
     assert open_image(path, channel_axis=0).n_channels == 4
 
 
-def test_an_npz_with_other_arrays_is_refused_with_their_names(tmp_path):
+def test_arrays_beside_the_image_in_an_npz_describe_its_channels(tmp_path):
     path = tmp_path / "scene.npz"
-    np.savez(path, cube=counting(4, 30, 40), wavelengths=counting(4))
-    with pytest.raises(ImageError, match=r"cube \(4, 30, 40\), wavelengths \(4,\)"):
-        open_image(path)
+    np.savez(path, cube=counting(4, 30, 40), wavelengths=[450, 550, 650, 850], mask=counting(30, 40))
+    image = open_image(path)
+    assert image.shape == (30, 40)
+    assert [channel.wavelength_nm for channel in image.channels] == [450, 550, 650, 850]
+    assert "cube (4, 30, 40), mask (30, 40)" in " ".join(image.assumptions)
+    assert np.array_equal(open_image(path, part="mask").data[0], counting(30, 40))
+    with pytest.raises(ImageError, match=r"no array 'dark'.*cube \(4, 30, 40\), mask \(30, 40\)"):
+        open_image(path, part="dark")
 
 
 def picture(tmp_path, mode, suffix=".png", **options):

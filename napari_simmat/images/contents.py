@@ -5,11 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_simmat.errors import ImageError
+from napari_simmat.images.envi_header import DATA_SUFFIXES, header_file_of, is_header
 
 __all__ = ["SUFFIXES", "kind_of"]
 
-SUFFIXES = (".tif", ".tiff", ".ome.tif", ".ome.tiff", ".npy", ".npz", ".png", ".jpg", ".jpeg")
-"""Suffixes of the files that can be opened."""
+SUFFIXES = (
+    ".tif",
+    ".tiff",
+    ".ome.tif",
+    ".ome.tiff",
+    ".npy",
+    ".npz",
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".hdr",
+    ".mat",
+    ".h5",
+    ".hdf5",
+    ".zarr",
+)
+"""Suffixes of the files that can be opened; of an ENVI image also those of its data file."""
 
 _MAGIC = {
     "tiff": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
@@ -17,11 +33,15 @@ _MAGIC = {
     "jpeg": (b"\xff\xd8\xff",),
     "npy": (b"\x93NUMPY",),
     "npz": (b"PK\x03\x04", b"PK\x05\x06"),
+    "hdf5": (b"\x89HDF\r\n\x1a\n", b"MATLAB 7.3 MAT-file"),
+    "matlab": (b"MATLAB 5.0 MAT-file",),
 }
 
 
 def kind_of(path: Path) -> str:
-    """The format of a file: "tiff", "png", "jpeg", "npy" or "npz".
+    """The format of a file: "tiff", "png", "jpeg", "npy", "npz", "hdf5", "matlab" or "envi".
+
+    The data file of an ENVI image holds numbers and nothing else; the header beside it tells that it is one.
 
     Raises
     ------
@@ -42,12 +62,19 @@ def kind_of(path: Path) -> str:
         raise ImageError(
             f"{path.name[:80]!r} cannot be read ({reason}); check the disk and the name."
         ) from None
+    if is_header(path) or (_may_be_data(path) and header_file_of(path) is not None):
+        return "envi"
     for kind, magics in _MAGIC.items():
         if start.startswith(magics):
             return kind
     raise ImageError(
         f"{path.name} {_what_it_is(start)}, expected an image ({', '.join(SUFFIXES)}); {_advice(path)}."
     )
+
+
+def _may_be_data(path: Path) -> bool:
+    """Whether a file beside an ENVI header is its data file, and not a picture of it."""
+    return not path.name.lower().endswith(SUFFIXES)
 
 
 def _what_it_is(start: bytes) -> str:
@@ -65,6 +92,8 @@ def _what_it_is(start: bytes) -> str:
 
 
 def _advice(path: Path) -> str:
+    if path.suffix.lower().removeprefix(".") in DATA_SUFFIXES:
+        return f"if it is the data file of an ENVI image, put its header {path.stem}.hdr beside it"
     if path.name.lower().endswith(SUFFIXES):
         return "get the file again or save it anew"
     return f"files ending in {path.suffix!r} must be converted first" if path.suffix else "convert it first"

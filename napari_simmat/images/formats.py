@@ -8,10 +8,14 @@ from pathlib import Path
 from napari_simmat.errors import ImageError
 from napari_simmat.images.arrays import read_npy, read_npz
 from napari_simmat.images.contents import kind_of
+from napari_simmat.images.envi import read_envi
 from napari_simmat.images.gather import gather
+from napari_simmat.images.hdf5 import read_hdf5
+from napari_simmat.images.matlab import read_matlab
 from napari_simmat.images.pictures import read_picture
 from napari_simmat.images.raw import Raw
 from napari_simmat.images.tiff import read_tiff
+from napari_simmat.images.zarr_store import is_zarr, read_zarr
 
 __all__ = ["read"]
 
@@ -32,15 +36,23 @@ def read(path: Path, *, part: str | None = None, indices: bool = False) -> Raw:
     ImageError
         If it cannot be opened.
     """
+    if is_zarr(path):
+        return read_zarr(path, part=part)
     if os.path.isdir(path):  # False for a name that no disk knows
         return gather([each for each in path.iterdir() if each.is_file()], f"The folder {path.name}", part)
     kind = kind_of(path)
     if kind == "tiff":
-        return read_tiff(path, indices=indices)
+        return read_tiff(path, part=part, indices=indices)
     if kind in ("png", "jpeg"):
         return read_picture(path, indices=indices)
     if kind == "npy":
         return read_npy(path)
     if kind == "npz":
-        return read_npz(path)
+        return read_npz(path, part=part)
+    if kind == "envi":
+        return read_envi(path)
+    if kind == "hdf5":
+        return read_hdf5(path, part=part)
+    if kind == "matlab":
+        return read_matlab(path, part=part)
     raise ImageError(f"{path.name} is of the kind {kind}, which cannot be opened; convert it first.")

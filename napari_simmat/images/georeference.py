@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["ENVI_KEYS", "GEOTIFF_TAGS", "GeoReference", "size_in_map_info"]
+__all__ = ["ENVI_KEYS", "GEOTIFF_TAGS", "GeoReference", "keys_of", "size_in_map_info"]
 
 ENVI_KEYS = (
     "map info",
@@ -190,7 +190,7 @@ def _map_info_of_tags(tags: Mapping[int, Any]) -> dict[str, str]:
     scale, points = tags.get(PIXEL_SCALE, ()), tags.get(TIE_POINTS, ())
     if len(scale) < 2 or len(points) < 6 or TRANSFORMATION in tags:
         return {}
-    keys = {key: value for key, place, _, value in _quadruples(tags.get(GEO_KEYS, ())) if place == 0}
+    keys = keys_of(tags.get(GEO_KEYS, ()))
     half = (
         0.5 if keys.get(1025) == 2 else 0.0
     )  # tie points of a GeoTIFF of points lie in the middle of a pixel
@@ -208,5 +208,10 @@ def _map_info_of_tags(tags: Mapping[int, Any]) -> dict[str, str]:
     return {"map info": rest}
 
 
-def _quadruples(directory: Sequence[int]) -> list[Sequence[int]]:
-    return [directory[i : i + 4] for i in range(4, len(directory) - 3, 4)]
+def keys_of(directory: Sequence[int]) -> dict[int, int]:
+    """The keys of a GeoKeyDirectory whose values stand in it."""
+    try:
+        rows = [directory[i : i + 4] for i in range(4, len(directory) - 3, 4)]
+    except TypeError:
+        return {}
+    return {int(key): int(value) for key, place, _, value in rows if place == 0}

@@ -13,8 +13,8 @@ __all__ = ["described"]
 _NANOMETRES = {"nm": 1.0, "µm": 1e3, "um": 1e3, "Å": 0.1}
 
 
-def described(raw: Raw, xml: str) -> Raw:
-    """Add what the first image of an OME-XML document says about itself.
+def described(raw: Raw, xml: str, number: int = 0) -> Raw:
+    """Add what one image of an OME-XML document says about itself.
 
     Parameters
     ----------
@@ -22,14 +22,17 @@ def described(raw: Raw, xml: str) -> Raw:
         Pixels of that image.
     xml : str
         The document. Broken XML adds nothing.
+    number : int
+        Which of its images.
     """
     try:
         root = ElementTree.fromstring(xml)
     except ElementTree.ParseError:
         return raw
-    pixels = root.find(".//{*}Image/{*}Pixels")
-    if pixels is None:
+    images = root.findall(".//{*}Image/{*}Pixels")
+    if number >= len(images):
         return raw
+    pixels = images[number]
     size = [_positive(pixels.get(f"PhysicalSize{axis}")) for axis in "YX"]
     if size[0] and size[1]:
         unit = pixels.get("PhysicalSizeYUnit", "µm")

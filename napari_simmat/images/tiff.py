@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import imagecodecs
 import numpy as np
 import tifffile
@@ -17,20 +19,26 @@ from numpy.typing import NDArray
 from napari_simmat.errors import ImageError
 from napari_simmat.images import ome
 from napari_simmat.images.directories import needed_bytes
+from napari_simmat.images.geotiff import with_geotiff
 from napari_simmat.images.image import Channel
+from napari_simmat.images.lazy import IN_MEMORY_BYTES
 from napari_simmat.images.raw import Raw, reason, require_size
 from napari_simmat.images.roles import COLOURS
+from napari_simmat.images.tiff_tiles import lazy_series
+from napari_simmat.images.wavelengths import band_names, in_nanometres
 
 __all__ = ["read_tiff"]
 
 
-def read_tiff(path: Path, *, indices: bool = False) -> Raw:
-    """Read the first image series of a TIFF file at full resolution.
+def read_tiff(path: Path, *, part: str | None = None, indices: bool = False) -> Raw:
+    """Read an image series of a TIFF file; lazily, with its coarser levels, where it is large.
 
     Parameters
     ----------
     path : Path
         A file that begins as TIFF does.
+    part : str, optional
+        Name of the series; the first where not given.
     indices : bool
         Whether the numbers of a palette image are wanted instead of its colours, as for labels.
 
@@ -42,7 +50,7 @@ def read_tiff(path: Path, *, indices: bool = False) -> Raw:
     Raises
     ------
     ImageError
-        If the file is damaged, truncated or too large.
+        If the file is damaged, truncated, or too large to be decoded in the pieces that it is stored in.
     """
     needed, size = needed_bytes(path), path.stat().st_size
     if needed > size:
@@ -50,7 +58,7 @@ def read_tiff(path: Path, *, indices: bool = False) -> Raw:
     try:
         with _quiet(), tifffile.TiffFile(path) as file:
             _refuse_entities(file, path)
-            return _read(file, path, indices)
+            return _read(file, path, part, indices)
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # parsers and codecs raise anything at all on damaged files
@@ -60,28 +68,64 @@ def read_tiff(path: Path, *, indices: bool = False) -> Raw:
         ) from error
 
 
-def _read(file: tifffile.TiffFile, path: Path, indices: bool) -> Raw:
+def _read(file: tifffile.TiffFile, path: Path, part: str | None, indices: bool) -> Raw:
     if not len(file.pages):
         raise ImageError(f"{path.name} is a TIFF without an image; get the file again or save it anew.")
-    series = file.series[0]
+    named = _named_series(file)
+    name = next(iter(named)) if part is None else part
+    if name not in named:
+        raise ImageError(f"{path.name} has no image {part!r}; choose one of {', '.join(list(named)[:20])}.")
+    number, series = named[name]
     page = series.keyframe
     axes, shape = series.axes, series.shape
     if "Y" not in axes or "X" not in axes:
         # Squeezing took a row or column of length 1 for an empty axis.
         axes, shape = series.get_axes(False), series.get_shape(False)
-    if not shape or series.dtype is None:
+    if not shape or series.dtype is None or min(shape) < 1:
         raise ImageError(f"{path.name} is a TIFF without an image; get the file again or save it anew.")
-    require_size(path, shape, np.dtype(series.dtype).itemsize)
-    _require_complete(series, path)
-    raw = Raw(_pixels(series).reshape(shape), axes)
-    if len(file.series) > 1:
-        names = f"the first of {len(file.series)} images"
-        raw = replace(raw, assumptions=(f"The file holds several images; {names} was opened.",))
+    array, levels = _array(series, shape, path)
+    raw = Raw(array, axes, levels=levels)
+    if len(named) > 1:
+        raw = replace(raw, parts=tuple(named), part=name)
+        if part is None:
+            said = f"The file holds several images; the first of {len(named)} images was opened."
+            raw = replace(raw, assumptions=(said,))
     if page.photometric == tifffile.PHOTOMETRIC.PALETTE and not indices:
         raw = _with_palette_colours(raw, page)
     elif page.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR) and "S" in axes:
         raw = _as_colour_picture(raw, page)
-    return _with_description(_without_nodata(raw, page), file)
+    return with_geotiff(_with_description(_without_nodata(raw, page), file, number), page)
+
+
+def _named_series(file: tifffile.TiffFile) -> dict[str, tuple[int, tifffile.TiffPageSeries]]:
+    """The images in a file by name; masks of transparency are none."""
+    named: dict[str, tuple[int, tifffile.TiffPageSeries]] = {}
+    for number, series in enumerate(file.series):
+        if series.keyframe.subfiletype & 4 and named:
+            continue
+        name = series.name.strip() or f"image {number + 1}"
+        named[name if name not in named else f"{name} ({number + 1})"] = number, series
+    return named
+
+
+def _array(
+    series: tifffile.TiffPageSeries, shape: tuple[int, ...], path: Path
+) -> tuple[Any, tuple[Any, ...]]:
+    """Pixels and coarser levels of a series, decoded at once or lazily."""
+    _require_complete(series, path)
+    dtype = np.dtype(series.dtype)
+    if math.prod(shape) * dtype.itemsize <= IN_MEMORY_BYTES or dtype.kind not in "buif":
+        require_size(path, shape, dtype.itemsize)
+        return _pixels(series).reshape(shape), ()
+    array = lazy_series(series, shape, path)
+    if shape != series.shape:
+        return array, ()
+    levels = []
+    for level in series.levels[1:]:
+        if level.axes == series.axes and level.dtype == series.dtype:
+            _require_complete(level, path)
+            levels.append(lazy_series(level, level.shape, path))
+    return array, tuple(levels)
 
 
 def _pixels(series: tifffile.TiffPageSeries) -> NDArray[Any]:
@@ -149,15 +193,22 @@ def _as_colour_picture(raw: Raw, page: tifffile.TiffPage) -> Raw:
 
 def _with_palette_colours(raw: Raw, page: tifffile.TiffPage) -> Raw:
     colours = np.asarray(page.colormap)  # (3, n) of 16 bits
+    lazy = isinstance(raw.array, da.Array)
     dtype: Any = np.uint16
     if not np.any(colours % 257):  # every entry is an 8-bit colour, widened
         colours, dtype = colours // 257, np.uint8
     elif not np.any(colours % 256):
         colours, dtype = colours // 256, np.uint8
-    array: NDArray[Any] = np.moveaxis(colours[:, raw.array], 0, -1).astype(dtype)
+    table = np.ascontiguousarray(colours.T.astype(dtype))
+    array: Any
+    if lazy:
+        array = da.stack([raw.array.map_blocks(c.take) for c in table.T], -1)  # type: ignore[no-untyped-call]
+    else:
+        array = table[raw.array]
     return replace(
         raw,
         array=array,
+        levels=(),
         axes=raw.axes + "S",
         channels=tuple(Channel(colour, role=colour) for colour in COLOURS),
         assumptions=(*raw.assumptions, "The numbers of the palette image were replaced by their colours."),
@@ -169,21 +220,28 @@ def _without_nodata(raw: Raw, page: tifffile.TiffPage) -> Raw:
     if "GDAL_NODATA" not in page.tags or raw.array.dtype.kind != "f":
         return raw
     missing = raw.array == raw.array.dtype.type(page.nodata)
-    if not missing.any():
+    lazy = isinstance(raw.array, da.Array)
+    if not lazy and not missing.any():
         return raw
     said = f"Pixels of the value {page.nodata:g} are marked as not measured and were taken as missing."
-    array = np.where(missing, raw.array.dtype.type(np.nan), raw.array)
-    return replace(raw, array=array, assumptions=(*raw.assumptions, said))
+    where: Any = da.where if lazy else np.where
+    nothing = raw.array.dtype.type(np.nan)
+    array = where(missing, nothing, raw.array)
+    levels = tuple(da.where(level == level.dtype.type(page.nodata), nothing, level) for level in raw.levels)
+    return replace(raw, array=array, levels=levels, assumptions=(*raw.assumptions, said))
 
 
-def _with_description(raw: Raw, file: tifffile.TiffFile) -> Raw:
+def _with_description(raw: Raw, file: tifffile.TiffFile, number: int) -> Raw:
     """Add names, wavelengths and pixel size where the file gives them."""
     if file.is_ome and file.ome_metadata:
-        return ome.described(raw, file.ome_metadata)
+        return ome.described(raw, file.ome_metadata, number)
     if file.is_imagej and file.imagej_metadata:
         return _described_by_imagej(raw, file.imagej_metadata, file)
     shaped = file.shaped_metadata
-    return _named(raw, shaped[0].get("channel_names")) if shaped else raw
+    if not shaped or number >= len(shaped):
+        return raw
+    raw = _named(raw, shaped[number].get("channel_names"))
+    return _with_wavelengths(raw, shaped[number].get("wavelengths"))
 
 
 def _described_by_imagej(raw: Raw, metadata: dict[str, Any], file: tifffile.TiffFile) -> Raw:
@@ -213,6 +271,24 @@ def _named(raw: Raw, names: Any) -> Raw:
     ):
         return raw
     return raw if raw.channels else replace(raw, channels=tuple(Channel(str(name)) for name in names))
+
+
+def _with_wavelengths(raw: Raw, values: Any) -> Raw:
+    """Take over wavelengths in nanometres, as tifffile's own metadata may carry them, one for each channel."""
+    count = raw.array.shape[raw.axes.index("C")] if "C" in raw.axes else 0
+    if (
+        not isinstance(values, list)
+        or len(values) != count
+        or not all(isinstance(v, (int, float)) for v in values)
+    ):
+        return raw
+    lengths, _ = in_nanometres(values, "nm")
+    if lengths is None:
+        return raw
+    named = raw.channels or tuple(Channel(name) for name in band_names(lengths))
+    return replace(
+        raw, channels=tuple(replace(c, wavelength_nm=w) for c, w in zip(named, lengths, strict=True))
+    )
 
 
 def _refuse_entities(file: tifffile.TiffFile, path: Path) -> None:
