@@ -194,16 +194,8 @@ def _with_reflectance(raw: Raw, header: EnviHeader, data_path: Path) -> Raw:
         raw = replace(raw, facts=facts)
         if scale == 1.0:
             return raw
-        said = (
-            f"The values were divided by the header's reflectance scale factor {scale:g}; take the sample format "
-            '"as stored" to keep them.'
-        )
-        return replace(
-            raw,
-            reflectance=Reflectance(scale=scale),
-            sample_format="reflectance",
-            assumptions=(*raw.assumptions, said),
-        )
+        said = f"The values were divided by the header's reflectance scale factor {scale:g}"
+        return replace(raw, reflectance=Reflectance(scale=scale, said=said), sample_format="reflectance")
     return _with_references(raw, header, data_path)
 
 
@@ -230,25 +222,23 @@ def _with_references(raw: Raw, header: EnviHeader, data_path: Path) -> Raw:
         )
     times = header.number("tint"), read_header(found["WHITEREF"]).number("tint")
     exposures = times[1] / times[0] if times[0] and times[1] else 1.0
+    names = " and ".join(beside.name for beside in found.values())
     reflectance = Reflectance(
         white=lines["WHITEREF"],
         dark=lines.get("DARKREF"),
         white_dark=lines.get("WHITEDARKREF"),
         exposures=exposures,
-    )
-    names = " and ".join(beside.name for beside in found.values())
-    said = (
-        f"The values became reflectance by the references {names}"
-        f"{'' if 'DARKREF' in found else ', without a dark one'}"
-        f"{f', exposed {exposures:g} times as long' if exposures != 1.0 else ''}"
-        '; take the sample format "as stored" to keep them.'
+        said=(
+            f"The values became reflectance by the references {names}"
+            f"{'' if 'DARKREF' in found else ', without a dark one'}"
+            f"{f', exposed {exposures:g} times as long' if exposures != 1.0 else ''}"
+        ),
     )
     return replace(
         raw,
         reflectance=reflectance,
         sample_format="reflectance",
         facts={**raw.facts, "references": names},
-        assumptions=(*raw.assumptions, said),
     )
 
 

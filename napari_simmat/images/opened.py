@@ -119,12 +119,13 @@ class Opened:
             )
         if format_.key == REFLECTANCE and raw.reflectance is not None:
             array, channels = raw.reflectance(array, channels)
+            assumptions.append(f'{raw.reflectance.said}; take the sample format "as stored" to keep them.')
         else:
             array, channels = format_.read(array, channels, raw.camera)
         if isinstance(array, da.Array) and array.nbytes <= IN_MEMORY_BYTES:
             array = loaded(array)
         same_grid = array.shape[1:] == (raw.array.shape[layout.rows], raw.array.shape[layout.columns])
-        if format_.key != AS_STORED:
+        if format_.key not in (AS_STORED, REFLECTANCE):
             assumptions.append(f"The numbers were taken as {format_.key}: {format_.text}.")
         if modality is None:
             modality = format_.modality or raw.modality or None

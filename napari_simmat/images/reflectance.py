@@ -35,6 +35,8 @@ class Reflectance:
         The closed shutter at the exposure of `white`, where that is another one.
     exposures : float
         Exposure time of `white` divided by that of the image.
+    said : str
+        What was done to the values, without its full stop.
     """
 
     scale: float = 1.0
@@ -42,6 +44,7 @@ class Reflectance:
     dark: NDArray[Any] | None = None
     white_dark: NDArray[Any] | None = None
     exposures: float = 1.0
+    said: str = "The values became reflectance"
 
     def __call__(self, array: Any, channels: Sequence[Channel]) -> tuple[Any, tuple[Channel, ...]]:
         """Reflectance of an image.

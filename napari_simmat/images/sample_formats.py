@@ -12,11 +12,20 @@ from typing import Any
 from napari_simmat.errors import ImageError
 from napari_simmat.images.camera import Camera
 from napari_simmat.images.image import Channel
+from napari_simmat.images.reflectance import Reflectance
 
-__all__ = ["AS_STORED", "SAMPLE_FORMATS", "SampleFormat", "fitting_formats", "require_sample_format"]
+__all__ = [
+    "AS_STORED",
+    "REFLECTANCE",
+    "SAMPLE_FORMATS",
+    "SampleFormat",
+    "fitting_formats",
+    "require_sample_format",
+]
 
 Channels = tuple[Channel, ...]
 AS_STORED = "as stored"
+REFLECTANCE = "reflectance"
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,20 @@ SAMPLE_FORMATS: dict[str, SampleFormat] = {
         "the numbers as they are in the file",
         lambda array, channels: True,
         lambda array, channels, camera: (array, channels),
+    ),
+    REFLECTANCE: SampleFormat(
+        REFLECTANCE,
+        "hyperspectral",
+        "reflectance by the scale factor in the header or by the white and dark references beside it",
+        lambda array, channels: False,  # only where the file itself brings these: `Raw.reflectance`
+        lambda array, channels, camera: (array, channels),
+    ),
+    "ten-thousandths": SampleFormat(
+        "ten-thousandths",
+        "hyperspectral",
+        "reflectance, of which 1 is stored as 10000",
+        lambda array, channels: array.dtype.kind in "iu" and array.dtype.itemsize >= 2 and len(channels) > 1,
+        lambda array, channels, camera: Reflectance(scale=10_000.0)(array, channels),
     ),
 }
 

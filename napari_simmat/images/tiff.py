@@ -200,14 +200,10 @@ def _with_palette_colours(raw: Raw, page: tifffile.TiffPage) -> Raw:
     elif not np.any(colours % 256):
         colours, dtype = colours // 256, np.uint8
     table = np.ascontiguousarray(colours.T.astype(dtype))
-    array: Any
-    if lazy:
-        array = da.stack([raw.array.map_blocks(c.take) for c in table.T], -1)  # type: ignore[no-untyped-call]
-    else:
-        array = table[raw.array]
+    lazily = [raw.array.map_blocks(colour.take) for colour in table.T] if lazy else []
     return replace(
         raw,
-        array=array,
+        array=da.stack(lazily, -1) if lazy else table[raw.array],  # type: ignore[no-untyped-call]
         levels=(),
         axes=raw.axes + "S",
         channels=tuple(Channel(colour, role=colour) for colour in COLOURS),
