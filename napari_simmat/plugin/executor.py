@@ -1,4 +1,4 @@
-"""Two long-lived threads: one answers, one learns, so that nobody waits for a training to click."""
+"""Three long-lived threads: one answers, one learns, one draws, so that nobody waits for a training to click."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_simmat.annotator import Job
 from napari_simmat.plugin.worker import Worker
+
+DRAWING = ("show", "legend", "spectrum", "statistics", "histograms")
+"""Kinds of jobs that only draw: what people look at while the model is busy."""
 
 
 class Executor(QObject):
@@ -23,17 +26,21 @@ class Executor(QObject):
         super().__init__(parent)
         self._answering = Worker("simmat-answers", self)
         self._learning = Worker("simmat-learns", self)
+        self._drawing = Worker("simmat-draws", self)
         for worker in self.workers:
             worker.changed.connect(self.changed)
 
     def __call__(self, job: Job) -> None:
         """Run a job on the thread for its kind."""
-        (self._learning if job.kind == "train" else self._answering).submit(job)
+        if job.kind in DRAWING:
+            self._drawing.submit(job)
+        else:
+            (self._learning if job.kind == "train" else self._answering).submit(job)
 
     @property
-    def workers(self) -> tuple[Worker, Worker]:
-        """The thread that answers and the one that learns."""
-        return self._answering, self._learning
+    def workers(self) -> tuple[Worker, Worker, Worker]:
+        """The thread that answers, the one that learns and the one that draws."""
+        return self._answering, self._learning, self._drawing
 
     @property
     def current(self) -> Job | None:
@@ -41,6 +48,6 @@ class Executor(QObject):
         return self._learning.current or self._answering.current
 
     def stop(self) -> None:
-        """Cancel everything and end both threads at their next step; returns at once."""
+        """Cancel everything and end all threads at their next step; returns at once."""
         for worker in self.workers:
             worker.stop()

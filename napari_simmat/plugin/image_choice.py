@@ -42,17 +42,22 @@ class ImageChoice(QObject):
     asked = Signal(object)
     """The user has to say which axis holds the channels (an `AmbiguousAxesError`), or has said it (None)."""
 
+    picture_changed = Signal()
+    """The image is to be shown in another way: see `picture`."""
+
     problem = Signal(str)
 
     def __init__(self, viewer: Any, executor: Executor, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.layer: Any = None
         self.image: MultiChannelImage | None = None
+        self.picture: Picture | None = None
         self.question: AmbiguousAxesError | None = None
         self.backdrop: Backdrop | None = None
         self._viewer = viewer
         self._execute = executor
         self._axes: dict[Any, int] = {}
+        self._pictures: dict[Any, Picture] = {}
         self._reading: Job | None = None
         for event in (
             viewer.layers.events.inserted,
@@ -123,6 +128,8 @@ class ImageChoice(QObject):
         layer, image = self.layer, self.image
         if image is None:
             return
+        self.picture = self._pictures[layer] = picture
+        self.picture_changed.emit()
         if _is_ours(layer):
 
             def take(drawn: tuple[Any, Backdrop]) -> None:
@@ -138,7 +145,7 @@ class ImageChoice(QObject):
                     failed=lambda error: self.problem.emit(str(error)),
                 )
             )
-        elif layer.ndim >= 3 and not layer.rgb and picture.spec != "principal components":
+        elif layer.ndim >= 3 and not layer.rgb and not isinstance(picture.spec, str):
             self._viewer.dims.set_current_step(self._viewer.dims.ndim - 3, int(picture.spec[0]))
 
     def close(self) -> None:
@@ -180,8 +187,15 @@ class ImageChoice(QObject):
             self.layers_changed.emit()  # the panel shows again what is in fact at hand
 
     def _set(self, layer: Any, image: MultiChannelImage | None) -> None:
+        is_other_image = layer is not None and layer == self.layer and image is not self.image
         self.layer, self.image = layer, image
+        pictures, before = self.pictures, self._pictures.get(layer)
+        stays = before is not None and (before in pictures or not is_other_image)
+        self.picture = before if stays else next(iter(pictures), None)
         self.opened.emit(layer, image)
+        self.picture_changed.emit()
+        if is_other_image and _is_ours(layer) and self.picture is not None:
+            self.show_picture(self.picture)  # the same pixels mean something else now
 
     def _set_question(self, question: AmbiguousAxesError | None) -> None:
         if question is None:
@@ -191,8 +205,9 @@ class ImageChoice(QObject):
 
     def _on_layers(self, event: Any = None) -> None:
         gone = event is not None and event.type == "removed" and event.value
-        if gone and gone in self._axes:
-            del self._axes[gone]
+        if gone:
+            self._axes.pop(gone, None)
+            self._pictures.pop(gone, None)
         if gone and gone == self._asking:
             self._set_question(None)
         if gone and gone == self.layer:
