@@ -365,3 +365,42 @@ def test_without_a_display_a_window_is_refused_in_one_line(run, small, monkeypat
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     assert_failed_in_one_line(run(small), "no display", "--headless")
+
+
+def test_a_profile_is_saved_edited_and_used(tmp_path, run):
+    scene = sample_path(TEST) / "images" / "07.tif"
+    kept = tmp_path / "mine.json"
+    assert run("profile", scene, "-o", kept)[0] == 0
+    data = json.loads(kept.read_text())
+    data["pseudo_rgb"] = [3, 3, 3]
+    kept.write_text(json.dumps(data))
+    assert json.loads(run("info", scene, "--profile", kept, "--json")[1])["profile"]["pseudo_rgb"] == [
+        3,
+        3,
+        3,
+    ]
+    assert (
+        json.loads(run("info", scene, "--profile", "generic", "--json")[1])["profile"]["modality"]
+        == "generic"
+    )
+    masks = []
+    for choice in (kept, "rgb+x"):
+        out = tmp_path / f"{len(masks)}.tif"
+        assert run("segment", scene, "--click", "120,160", "--profile", choice, "-o", out)[0] == 0
+        masks.append(tifffile.imread(out))
+    assert not np.array_equal(*masks)
+    data["colour"] = "red"
+    kept.write_text(json.dumps(data))
+    assert_failed_in_one_line(run("info", scene, "--profile", kept), "colour: Extra inputs")
+    assert_failed_in_one_line(run("info", scene, "--profile", "sonar"), "neither a file nor one of")
+    assert json.loads(run("profile", "--schema")[1])["title"] == "ModalityProfile"
+
+
+def test_a_slice_of_a_stack_is_chosen_by_its_letters(tmp_path, run):
+    stack = tmp_path / "stack.tif"
+    array = np.arange(2 * 3 * 2 * 20 * 30, dtype=np.uint16).reshape(2, 3, 2, 20, 30)
+    tifffile.imwrite(stack, array, metadata={"axes": "TZCYX"}, ome=True, photometric="minisblack")
+    told = json.loads(run("info", stack, "--slice", "T=1,Z=2", "--json")[1])
+    assert (told["name"], told["stack"]) == ("stack T1 Z2", {"T": 2, "Z": 3})
+    assert_failed_in_one_line(run("info", stack, "--slice", "C=1"), "stack over T (0 to 1), Z (0 to 2)")
+    assert run("info", stack, "--slice", "Z=two")[0] == 2

@@ -43,6 +43,28 @@ Modality = Annotated[
 ChannelAxis = Annotated[
     int | None, typer.Option("--channel-axis", metavar="N", help="Axis of the channels, if not as found.")
 ]
+SampleFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--sample-format", metavar="NAME", help="What the stored numbers mean; 'info' lists what fits."
+    ),
+]
+Slice = Annotated[
+    str | None,
+    typer.Option("--slice", metavar="T=N,Z=N", help="Which slice of a stack, from 0; the first without it."),
+]
+Part = Annotated[
+    str | None, typer.Option("--part", metavar="NAME", help="Which of several images or arrays in the file.")
+]
+Profile = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        metavar="FILE|M",
+        help="How the image becomes model input: a JSON file, or the built-in profile of a modality.",
+    ),
+]
+ImagePath = Annotated[Path, typer.Argument(metavar="PATH", help="An image: a file, or a folder that is one.")]
 AdapterFile = Annotated[
     Path | None, typer.Option("--adapter", metavar="FILE", help="Adapter to use; untrained without one.")
 ]
@@ -75,6 +97,23 @@ def parse_box(text: str) -> tuple[float, float, float, float]:
     """Corners of a box, whichever two opposite ones were given."""
     y0, x0, y1, x1 = _numbers(text, (4,), "--box", "Y0,X0,Y1,X1")
     return min(y0, y1), min(x0, x1), max(y0, y1), max(x0, x1)
+
+
+def parse_slice(text: str, stack: dict[str, int]) -> tuple[int, ...]:
+    """Position along each axis of a stack: "Z=3", "T=0,Z=3", or "3" where there is one axis."""
+    given: dict[str, int] = {}
+    for part in text.split(","):
+        letter, _, number = part.rpartition("=")
+        letter = letter.strip().upper() or (next(iter(stack)) if len(stack) == 1 else "")
+        if not number.strip().isdigit() or letter in given:
+            raise typer.BadParameter(f"--slice {text!r} was given where T=N,Z=N is expected.")
+        given[letter] = int(number)
+    if given.keys() - stack.keys():
+        axes = ", ".join(f"{letter} (0 to {n - 1})" for letter, n in stack.items())
+        raise SimmatError(
+            f"--slice {text} does not fit: the image {f'is a stack over {axes}' if axes else 'is no stack'}."
+        )
+    return tuple(given.get(letter, 0) for letter in stack)
 
 
 def _numbers(text: str, counts: tuple[int, ...], option: str, expected: str) -> list[float]:

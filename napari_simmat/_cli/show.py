@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -17,7 +18,7 @@ def tell_assumptions(image: MultiChannelImage) -> None:
         note(f"Note: {assumption}")
 
 
-def show_image(image: MultiChannelImage, profile: ModalityProfile) -> None:
+def show_image(image: MultiChannelImage, profile: ModalityProfile, formats: Sequence[str] = ()) -> None:
     """Channels, and what the model makes of each."""
     console = Console(markup=False, highlight=False)
     rows, columns = image.shape
@@ -36,6 +37,8 @@ def show_image(image: MultiChannelImage, profile: ModalityProfile) -> None:
         wavelength = f"{channel.wavelength_nm:g} nm" if channel.wavelength_nm is not None else ""
         table.add_row(str(i), channel.name, channel.role, wavelength, channel.unit)
     console.print(table)
+    if len(formats) > 1:
+        console.print(f"sample formats that would fit: {', '.join(formats)}")
     show_profile(profile, console)
     for assumption in image.assumptions:
         console.print(f"note: {assumption}")

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field
 
 from napari_simmat.errors import Cancelled, SimmatError
 from napari_simmat.evaluation.metrics import bootstrap_interval, clicks_to_reach, iou
-from napari_simmat.images import MultiChannelImage
+from napari_simmat.images import MultiChannelImage, chosen_profile
 from napari_simmat.inference import Prompt, Segmenter
 from napari_simmat.models import Adapter, BaseModel
 from napari_simmat.training.clicks import first_click, next_click
@@ -58,6 +58,7 @@ def evaluate(
     dataset: Iterable[Item],
     *,
     adapter: Adapter | None = None,
+    profile: str | None = None,
     clicks: int = 1,
     on_image: Callable[[int], None] | None = None,
     cancel: threading.Event | None = None,
@@ -75,6 +76,8 @@ def evaluate(
         Taken one by one, so a generator keeps the memory of one image.
     adapter : Adapter, optional
         By default the untrained one, fitted to each image.
+    profile : str, optional
+        Without an adapter: how an image becomes model input, a name of `MODALITIES` or the path of a JSON file.
     clicks : int
         N, the clicks on each object.
     on_image : callable, optional
@@ -105,7 +108,8 @@ def evaluate(
                 f"The labels of {image.name!r} are {instances.shape}, the image is {image.shape} (rows, columns); "
                 "give labels of this image."
             )
-        segmenter = Segmenter(image, adapter=adapter, model=base, device=device)
+        wanted = chosen_profile(profile, image) if profile is not None and adapter is None else None
+        segmenter = Segmenter(image, adapter=adapter, profile=wanted, model=base, device=device)
         curves = []
         for mask in objects(instances):
             if cancel is not None and cancel.is_set():

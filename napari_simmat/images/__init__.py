@@ -7,13 +7,16 @@ from napari_simmat.images.image import Channel, MultiChannelImage
 from napari_simmat.images.modalities import MODALITIES
 from napari_simmat.images.modality import ModalityProfile, ModelChannel, Normalisation
 from napari_simmat.images.opened import Opened, open_file
+from napari_simmat.images.profile_files import chosen_profile, load_profile, profile_schema, save_profile
 from napari_simmat.images.profiles import profile_for
 from napari_simmat.images.readers import as_image, open_image, open_labels
+from napari_simmat.images.sample_formats import SAMPLE_FORMATS
 from napari_simmat.images.samples import SAMPLES, sample_path
 
 __all__ = [
     "MODALITIES",
     "SAMPLES",
+    "SAMPLE_FORMATS",
     "Camera",
     "Channel",
     "DatasetItem",
@@ -23,11 +26,15 @@ __all__ = [
     "Normalisation",
     "Opened",
     "as_image",
+    "chosen_profile",
+    "load_profile",
     "open_dataset",
     "open_file",
     "open_image",
     "open_labels",
     "profile_for",
+    "profile_schema",
     "sample_path",
+    "save_profile",
     "screen_rgb",
 ]

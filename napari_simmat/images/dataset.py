@@ -28,7 +28,7 @@ class DatasetItem:
         File name without suffix, which image and labels share.
     image_path, instances_path : Path
         The two files.
-    modality, channel_axis
+    modality, channel_axis, sample_format
         As in `open_image`.
     """
 
@@ -37,6 +37,7 @@ class DatasetItem:
     instances_path: Path
     modality: str | None = None
     channel_axis: int | None = None
+    sample_format: str | None = None
 
     def load(self) -> tuple[MultiChannelImage, NDArray[np.int32]]:
         """Read both files.
@@ -52,7 +53,12 @@ class DatasetItem:
         ImageError
             If one cannot be read or their shapes differ.
         """
-        image = open_image(self.image_path, modality=self.modality, channel_axis=self.channel_axis)
+        image = open_image(
+            self.image_path,
+            modality=self.modality,
+            channel_axis=self.channel_axis,
+            sample_format=self.sample_format,
+        )
         instances = open_labels(self.instances_path)
         if instances.shape != image.shape:
             raise ImageError(
@@ -68,6 +74,7 @@ def open_dataset(
     limit: int | None = None,
     modality: str | None = None,
     channel_axis: int | None = None,
+    sample_format: str | None = None,
 ) -> list[DatasetItem]:
     """List the pairs of a dataset in the order of their stems, without reading them.
 
@@ -77,7 +84,7 @@ def open_dataset(
         Has the folders `images` and `instances`. Files of other kinds in them are passed over.
     limit : int, optional
         Only so many, the first ones.
-    modality, channel_axis
+    modality, channel_axis, sample_format
         As in `open_image`.
 
     Raises
@@ -113,7 +120,8 @@ def open_dataset(
                 stacklevel=2,
             )
     return [
-        DatasetItem(stem, images[stem], instances[stem], modality, channel_axis) for stem in stems[:limit]
+        DatasetItem(stem, images[stem], instances[stem], modality, channel_axis, sample_format)
+        for stem in stems[:limit]
     ]
 
 
@@ -123,8 +131,11 @@ def _by_stem(folder: Path) -> dict[str, Path]:
             f"{folder.parent} has no folder {folder.name}/, expected images/ and instances/ in a dataset."
         )
     files: dict[str, Path] = {}
+    data_files = _named_by_a_header(folder)
     for path in sorted(folder.iterdir()):
-        if not path.is_file() or path.name.startswith(".") or not path.name.lower().endswith(SUFFIXES):
+        if path.name.startswith(".") or not path.name.lower().endswith(SUFFIXES):
+            continue
+        if path.name in data_files:
             continue
         stem = stem_of(path)
         if stem in files:
@@ -134,6 +145,16 @@ def _by_stem(folder: Path) -> dict[str, Path]:
             )
         files[stem] = path
     return files
+
+
+def _named_by_a_header(folder: Path) -> set[str]:
+    """The data files of ENVI headers, which are opened through these."""
+    described = {path.stem for path in folder.iterdir() if path.suffix.lower() == ".hdr"}
+    return {
+        path.name
+        for path in folder.iterdir()
+        if path.suffix.lower() != ".hdr" and (path.name in described or path.stem in described)
+    }
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -131,7 +131,7 @@ def _smoothed(depth: NDArray[Any], sigma: float) -> NDArray[np.float64]:
         weight = gaussian_filter(measured.astype(np.float64), sigma)
         summed = gaussian_filter(np.where(measured, inverse, 0.0), sigma)
         inverse = np.divide(summed, weight, out=np.full(depth.shape, np.nan), where=measured)
-    return np.divide(1.0, inverse, out=np.full(depth.shape, np.nan), where=measured)
+    return np.asarray(np.divide(1.0, inverse, out=np.full(depth.shape, np.nan), where=measured))
 
 
 def _normal(component: int) -> Callable[[Planes, Parameters], NDArray[Any]]:
@@ -140,7 +140,7 @@ def _normal(component: int) -> Callable[[Planes, Parameters], NDArray[Any]]:
         if min(depth.shape) < 2:  # no surface to lean
             return np.where(np.isfinite(depth), float(component == 2), np.nan).astype(np.float32)
         smooth = _smoothed(depth, parameters["smoothing_px"])
-        return surface.normals(smooth, _camera(depth.shape, parameters))[component]
+        return np.asarray(surface.normals(smooth, _camera(depth.shape, parameters))[component])
 
     return compute
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_simmat import __version__
 from napari_simmat.errors import TrainingError
-from napari_simmat.images import MultiChannelImage
+from napari_simmat.images import ModalityProfile, MultiChannelImage
 from napari_simmat.inference import describe_device, device_choice
 from napari_simmat.models import Adapter, BaseModel, TrainingRun, load_base_model
 from napari_simmat.models.mat import MatMode
@@ -105,6 +105,7 @@ def finetune(
     learning_rate: float | None = None,
     start: Adapter | None = None,
     mat: MatMode = "default",
+    profile: ModalityProfile | None = None,
     on_step: OnStep | None = None,
     cancel: threading.Event | None = None,
     base: BaseModel | None = None,
@@ -119,6 +120,8 @@ def finetune(
     mode : {"deep", "quick"}
     mat : {"default", "paper"}
         Without `start`: which transfer layer to begin with, see `napari_simmat.models.MAT`.
+    profile : ModalityProfile, optional
+        Without `start`: how the images become model input, by default the built-in profile of the first one.
     steps, seed, learning_rate, start, on_step, cancel, base, device
         As for `quick`.
 
@@ -132,8 +135,8 @@ def finetune(
     TrainingError, AdapterError, Cancelled
     """
     corrections = Corrections(c for image, labels in dataset for c in Corrections.from_labels(image, labels))
-    if start is None and mat != "default" and len(corrections):
-        start = Adapter.untrained([image for image, _ in dataset], mat=mat, base=base)
+    if start is None and (mat != "default" or profile is not None) and len(corrections):
+        start = Adapter.untrained([image for image, _ in dataset], profile=profile, mat=mat, base=base)
     adapter, report = _learn(
         mode, corrections, start, steps, learning_rate, seed, on_step, cancel, base, device
     )

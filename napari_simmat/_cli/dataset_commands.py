@@ -1,0 +1,149 @@
+"""The commands that work on a folder of labelled images: finetune, evaluate."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_simmat._cli.models import load_adapter, load_model, refuse_profile_of_adapter
+from napari_simmat._cli.options import (
+    AdapterFile,
+    AsJson,
+    ChannelAxis,
+    Dataset,
+    Limit,
+    Mat,
+    Modality,
+    Mode,
+    ModelFile,
+    Overwrite,
+    Profile,
+    SampleFormat,
+    check_output,
+)
+from napari_simmat._cli.terminal import cancellable, note, progress, results
+
+if TYPE_CHECKING:
+    from napari_simmat.images import DatasetItem
+
+
+def finetune(
+    dataset: Dataset,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT.safetensors", help="Adapter to write.")],
+    mode: Annotated[Mode, typer.Option(help="deep: through the whole encoder. quick: seconds.")] = Mode.deep,
+    steps: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Training steps; the mode's own without it.")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=0.0, help="The mode's own without it.")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same adapter.")] = 0,
+    limit: Limit = None,
+    adapter: AdapterFile = None,
+    mat: Annotated[
+        Mat, typer.Option(help="Transfer layer to begin with; paper: as published.")
+    ] = Mat.default,
+    model: ModelFile = None,
+    modality: Modality = None,
+    channel_axis: ChannelAxis = None,
+    sample_format: SampleFormat = None,
+    profile: Profile = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train an adapter on a folder of labelled images."""
+    if out.suffix.lower() != ".safetensors":
+        raise typer.BadParameter(f"The adapter {out} is a safetensors file; its name ends in .safetensors.")
+    refuse_profile_of_adapter(profile, adapter)
+    check_output(out, overwrite)
+    with results(as_json) as give:
+        with cancellable() as cancel, progress("training") as report:
+            items = [
+                item.load() for item in open_as_told(dataset, limit, modality, channel_axis, sample_format)
+            ]
+            from napari_simmat.images import chosen_profile
+            from napari_simmat.training import finetune as train
+
+            wanted = None
+            if profile is not None and items:
+                wanted = chosen_profile(profile, items[0][0])
+            trained = train(
+                items,
+                mode=mode.value,
+                steps=steps,
+                learning_rate=learning_rate,
+                seed=seed,
+                start=load_adapter(adapter),
+                mat=mat.value,
+                profile=wanted,
+                on_step=lambda step, total, loss: report(step, total, f"loss {loss:.3f}"),
+                cancel=cancel,
+                base=load_model(model),
+            )
+        trained.save(out)
+        last = trained.card.history[-1].model_dump()
+        give({"out": str(out), **last})
+    if not as_json:
+        print(f"{out}: {last['reason']}")
+
+
+def evaluate(
+    dataset: Dataset,
+    adapter: AdapterFile = None,
+    clicks: Annotated[int, typer.Option(min=1, max=20, metavar="N", help="Clicks on each object.")] = 1,
+    limit: Limit = None,
+    model: ModelFile = None,
+    modality: Modality = None,
+    channel_axis: ChannelAxis = None,
+    sample_format: SampleFormat = None,
+    profile: Profile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how good masks are after 1 to N simulated clicks on each labelled object."""
+    refuse_profile_of_adapter(profile, adapter)
+    with results(as_json) as give:
+        with cancellable() as cancel, progress("images") as report:
+            items = open_as_told(dataset, limit, modality, channel_axis, sample_format)
+            from napari_simmat.evaluation import evaluate as measure
+
+            scores = measure(
+                (item.load() for item in items),
+                adapter=load_adapter(adapter),
+                profile=profile,
+                clicks=clicks,
+                on_image=lambda done: report(done, len(items), ""),
+                cancel=cancel,
+                base=load_model(model),
+            ).model_dump()
+        give(scores)
+    if not as_json:
+        from napari_simmat._cli.show import show_scores
+
+        show_scores(scores)
+
+
+def open_as_told(
+    folder: Path,
+    limit: int | None,
+    modality: str | None,
+    channel_axis: int | None,
+    sample_format: str | None,
+) -> list[DatasetItem]:
+    """List a dataset as the options say, and tell what was left out."""
+    from napari_simmat.images import open_dataset
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        items = open_dataset(
+            folder, limit=limit, modality=modality, channel_axis=channel_axis, sample_format=sample_format
+        )
+    for warning in told:
+        note(f"Note: {warning.message}")
+    return items
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(name="finetune")(finetune)
+    app.command(name="evaluate")(evaluate)
