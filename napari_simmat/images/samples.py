@@ -12,6 +12,16 @@ SAMPLES: dict[str, str] = {
     "motorcycle": "motorcycle.tif",
     "camouflage-train": "camouflage-train",
     "camouflage-test": "camouflage-test",
+    "glass-train": "glass-train",
+    "glass-test": "glass-test",
+    "metamers-train": "metamers-train",
+    "metamers-test": "metamers-test",
+    "warm-train": "warm-train",
+    "warm-test": "warm-test",
+    "parts-train": "parts-train",
+    "parts-test": "parts-test",
+    "seedlings-train": "seedlings-train",
+    "seedlings-test": "seedlings-test",
 }
 """Name of each sample and where it lies in the folder of samples; a name without suffix is a dataset."""
 

@@ -14,24 +14,43 @@ _HOMES = {
     "SimmatPanel": "panel",
     "dock_panel": "window",
     "get_reader": "contributions",
+    "glass_sample": "contributions",
+    "metamers_sample": "contributions",
     "motorcycle_sample": "contributions",
     "open_window": "window",
+    "parts_sample": "contributions",
     "run_demo": "demo",
+    "seedlings_sample": "contributions",
     "simulated_sample": "contributions",
+    "warm_sample": "contributions",
 }
 
 __all__ = [
     "SimmatPanel",
     "dock_panel",
     "get_reader",
+    "glass_sample",
+    "metamers_sample",
     "motorcycle_sample",
     "open_window",
+    "parts_sample",
     "run_demo",
+    "seedlings_sample",
     "simulated_sample",
+    "warm_sample",
 ]
 
 if TYPE_CHECKING:
-    from napari_simmat.plugin.contributions import get_reader, motorcycle_sample, simulated_sample
+    from napari_simmat.plugin.contributions import (
+        get_reader,
+        glass_sample,
+        metamers_sample,
+        motorcycle_sample,
+        parts_sample,
+        seedlings_sample,
+        simulated_sample,
+        warm_sample,
+    )
     from napari_simmat.plugin.demo import run_demo
     from napari_simmat.plugin.panel import SimmatPanel
     from napari_simmat.plugin.window import dock_panel, open_window

@@ -10,7 +10,8 @@ from napari_simmat.images.simulate.camouflage import CAMOUFLAGE_CHANNELS, CAMOUF
 from napari_simmat.images.simulate.field import SEEDLING_CHANNELS, SEEDLING_SETS, field_scene
 from napari_simmat.images.simulate.glass import GLASS_SETS, glass_scene
 from napari_simmat.images.simulate.herd import WARM_SETS, herd_scene
-from napari_simmat.images.simulate.painting import METAMER_SETS, painting_scene
+from napari_simmat.images.simulate.metamers import WAVELENGTHS
+from napari_simmat.images.simulate.painting import METAMER_SETS, REFLECTANCE_SCALE, painting_scene
 
 __all__ = [
     "CAMOUFLAGE_CHANNELS",
@@ -19,9 +20,11 @@ __all__ = [
     "METAMER_SETS",
     "PARTS_FOCAL_LENGTH",
     "PARTS_SETS",
+    "REFLECTANCE_SCALE",
     "SEEDLING_CHANNELS",
     "SEEDLING_SETS",
     "WARM_SETS",
+    "WAVELENGTHS",
     "camouflage_scene",
     "field_scene",
     "glass_scene",

@@ -1,9 +1,9 @@
 """Seedlings on littered soil in red and near infrared: neither band shows them, their ratio does.
 
 `field_scene` looks straight down on a field. Chlorophyll absorbs red light, so a green leaf is as dark in red as wet
-soil; in the near infrared it shows the multiple scattering between its cells and is as bright as straw. Soil, stones, straw
-and dead leaves lie along one line from dark to bright in both bands, the soil line, and only living leaves lie off it.
-A camera with two bands sees the scene through its blur, with photon noise (in its Gaussian limit), read noise and
+soil; in the near infrared it shows the multiple scattering between its cells and is as bright as straw. Soil, stones,
+straw and dead leaves lie along one line from dark to bright in both bands, the soil line, and only living leaves lie off
+it. A camera with two bands sees the scene through its blur, with photon noise (in its Gaussian limit), read noise and
 8 bits, under clouds whose shadows darken both bands alike. Straw lies over the plants as well as under them.
 """
 
@@ -51,7 +51,7 @@ def field_scene(
     image : MultiChannelImage
         Two channels of 8 bits, modality "nir".
     instances : ndarray, shape (Y, X), uint16
-        One number per plant where it is visible, 0 elsewhere. Five to nine, 20 to 75 pixels across.
+        One number per plant where it is visible, 0 elsewhere. Seven to ten, 15 to 53 pixels across in the bundled scenes.
     """
     random = Random(seed)
     canvas = _soil(random, shape)

@@ -114,7 +114,7 @@ def painting_scene(
     cube : ndarray, shape (31, Y, X), uint8
         Reflectance times `REFLECTANCE_SCALE`, 400 to 700 nm in steps of 10 nm.
     instances : ndarray, shape (Y, X), uint16
-        One number per retouched loss, 0 elsewhere. Four to nine, 12 to 45 pixels across.
+        One number per retouched loss, 0 elsewhere. Six to nine, 12 to 36 pixels across in the bundled scenes.
     """
     random = Random(seed)
     reflectance, instances = _seen(random, MOTIFS[seed % len(MOTIFS)], shape)
