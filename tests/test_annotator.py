@@ -593,3 +593,24 @@ def test_objects_of_the_same_number_in_journal_and_layer_stay_two(image, journal
     assert iou(again.labels == 2, first.labels == 1) == 1
     third = Annotator(image, journal=journal)
     assert np.array_equal(third.labels, again.labels)
+
+
+def test_another_profile_makes_an_untrained_version_that_sees_otherwise():
+    image = balls(n_channels=5)
+    annotator = Annotator(image)
+    views = []
+    annotator.model_view_ready.connect(views.append)
+    annotator.ask_model_view()
+    profile = annotator.profile.model_copy(update={"pseudo_rgb": (4, 4, 4)})
+    before = annotator.versions.current
+    annotator.use_profile(profile)
+    assert annotator.profile == profile
+    assert annotator.versions.current is not before
+    annotator.ask_model_view()
+    assert [view.shape[2] for view in views] == [3, 3]
+    assert np.ptp(views[1].astype(int), axis=2).max() > 0  # SAM's moments differ from colour to colour
+    assert not np.array_equal(*views)
+    other = profile.model_copy(update={"channels": profile.channels[:4]})
+    with pytest.raises(AdapterError, match="made for 4 channels"):
+        annotator.use_profile(other)
+    assert annotator.profile == profile

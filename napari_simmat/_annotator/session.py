@@ -12,7 +12,7 @@ from napari_simmat._annotator.jobs import Executor, Job, Kind, Progress, run_now
 from napari_simmat._annotator.objects import ObjectBook
 from napari_simmat._annotator.versions import Version, Versions
 from napari_simmat.errors import AdapterError, Cancelled, ImageError, SimmatError
-from napari_simmat.images import MultiChannelImage
+from napari_simmat.images import ModalityProfile, MultiChannelImage
 from napari_simmat.inference import Segmenter
 from napari_simmat.journal import Journal, Story
 from napari_simmat.models import Adapter, load_base_model
@@ -29,6 +29,7 @@ class Session:
     encoded = Signal(object)  # the Segmenter that answers from now on
     objects_changed = Signal()
     versions_changed = Signal()
+    model_view_ready = Signal(object)  # what the model sees: (h, w, 3) uint8
     problem = Signal(str)  # one sentence for people
 
     def __init__(
@@ -96,6 +97,49 @@ class Session:
             version.adapter.fits(self.image)
         self.versions.use(version)
         self._adapter_changed()
+
+    @property
+    def profile(self) -> ModalityProfile | None:
+        """How the image becomes model input: the profile of the adapter in use."""
+        return self.versions.current.adapter.profile if self.versions.current is not None else None
+
+    def use_profile(self, profile: ModalityProfile) -> None:
+        """Answer with a new untrained adapter that has this profile.
+
+        Raises
+        ------
+        AdapterError
+            If it does not fit the image.
+        """
+        image, device = self._need_image(), self._device
+        profile.check(image)
+
+        def work(progress: Progress) -> Segmenter:
+            return Segmenter(image, adapter=Adapter.untrained(image, profile=profile), device=device)
+
+        def take(segmenter: Segmenter) -> None:
+            count = sum("own profile" in version.name for version in self.versions.all) + 1
+            name = f"untrained, own profile {count}"
+            version = self.versions.add(segmenter.adapter, name, untrained_for=image)
+            self.versions.use(version)
+            self._encoded(version, segmenter)
+
+        self._cancel("encode")
+        self._run(Job("encode", f"Encoding {image.name}", work, take))
+
+    def ask_model_view(self) -> None:
+        """Have drawn what the model sees; `model_view_ready` brings the picture.
+
+        Raises
+        ------
+        ImageError
+            If no image is encoded yet.
+        """
+        segmenter = self.segmenter
+        if segmenter is None:
+            raise ImageError("The image is not encoded yet; try again in a moment.")
+        view = segmenter.model_view
+        self._run(Job("view", "Drawing what the model sees", lambda _: view(), self.model_view_ready.emit))
 
     def undo_training(self) -> bool:
         """Go back to the adapter that the one in use was trained from; False if there is none."""

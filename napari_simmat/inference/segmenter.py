@@ -15,6 +15,8 @@ from torch import Tensor
 
 from napari_simmat.errors import PromptError
 from napari_simmat.images import ModalityProfile, MultiChannelImage
+from napari_simmat.images.modality import COLOUR_MOMENTS
+from napari_simmat.images.roles import COLOURS
 from napari_simmat.inference.cache import EMBEDDINGS
 from napari_simmat.inference.device import autocast, describe_device, device_choice
 from napari_simmat.inference.frame import LOW, Frame
@@ -201,6 +203,22 @@ class Segmenter:
             raise PromptError(
                 f"The mask to start from has shape {np.shape(prompt.mask)}, expected ({low}, {low})."
             )
+
+    def model_view(self) -> NDArray[np.uint8]:
+        """What the encoder sees after the transfer layer, as a picture.
+
+        Returns
+        -------
+        ndarray, (h, w, 3), uint8
+            The three output channels of the MAT with SAM's normalisation undone, at the size of the image in the
+            encoder's frame; values that no picture has are clipped.
+        """
+        x = torch.from_numpy(self.adapter.profile.model_input(self.image, self.frame.shape))[None]
+        with torch.inference_mode():
+            rgb = self._sam.mat(x.to(self.device))[0].float().cpu()
+        moments = torch.tensor([COLOUR_MOMENTS[colour] for colour in COLOURS])
+        picture = rgb * moments[:, 1, None, None] + moments[:, 0, None, None]
+        return np.asarray((picture.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous())
 
     def _encode(self) -> Tensor:
         x = torch.from_numpy(self.adapter.profile.model_input(self.image, self.frame.shape)).to(self.device)
