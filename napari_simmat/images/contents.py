@@ -24,6 +24,7 @@ SUFFIXES = (
     ".h5",
     ".hdf5",
     ".zarr",
+    ".exr",
 )
 """Suffixes of the files that can be opened; of an ENVI image also those of its data file."""
 
@@ -35,11 +36,12 @@ _MAGIC = {
     "npz": (b"PK\x03\x04", b"PK\x05\x06"),
     "hdf5": (b"\x89HDF\r\n\x1a\n", b"MATLAB 7.3 MAT-file"),
     "matlab": (b"MATLAB 5.0 MAT-file",),
+    "exr": (b"v/1\x01",),
 }
 
 
 def kind_of(path: Path) -> str:
-    """The format of a file: "tiff", "png", "jpeg", "npy", "npz", "hdf5", "matlab" or "envi".
+    """The format of a file: "tiff", "png", "jpeg", "npy", "npz", "hdf5", "matlab", "exr" or "envi".
 
     The data file of an ENVI image holds numbers and nothing else; the header beside it tells that it is one.
 

@@ -19,6 +19,7 @@ __all__ = [
     "resize_measured",
 ]
 
+FARTHEST = 1e9  # m; renderers write 1e10 where a ray meets nothing
 LEAST_WEIGHT = 0.5  # of a resized pixel that must have been measured
 
 
@@ -39,7 +40,7 @@ def metres_of_millimetres(depth: Any) -> Any:
 
 
 def metres_where_measured(depth: Any) -> Any:
-    """Depth in metres with NaN for every value that is none: zero, negative, infinite.
+    """Depth in metres with NaN for every value that is none: zero, negative, infinite or 1e9 m and more.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ def metres_where_measured(depth: Any) -> Any:
     -------
     array, float32
     """
-    return np.where(np.isfinite(depth) & (depth > 0), depth, np.nan).astype(np.float32)
+    return np.where((depth > 0) & (depth < FARTHEST), depth, np.nan).astype(np.float32)
 
 
 def depth_of_disparity(disparity: Any, camera: Camera | None) -> Any:

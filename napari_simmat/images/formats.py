@@ -9,6 +9,8 @@ from napari_simmat.errors import ImageError
 from napari_simmat.images.arrays import read_npy, read_npz
 from napari_simmat.images.contents import kind_of
 from napari_simmat.images.envi import read_envi
+from napari_simmat.images.exr import read_exr
+from napari_simmat.images.flir import is_flir, read_flir
 from napari_simmat.images.gather import gather
 from napari_simmat.images.hdf5 import read_hdf5
 from napari_simmat.images.matlab import read_matlab
@@ -43,6 +45,8 @@ def read(path: Path, *, part: str | None = None, indices: bool = False) -> Raw:
     kind = kind_of(path)
     if kind == "tiff":
         return read_tiff(path, part=part, indices=indices)
+    if kind == "jpeg" and not indices and is_flir(path):
+        return read_flir(path, part=part)
     if kind in ("png", "jpeg"):
         return read_picture(path, indices=indices)
     if kind == "npy":
@@ -55,4 +59,6 @@ def read(path: Path, *, part: str | None = None, indices: bool = False) -> Raw:
         return read_hdf5(path, part=part)
     if kind == "matlab":
         return read_matlab(path, part=part)
+    if kind == "exr":
+        return read_exr(path, part=part)
     raise ImageError(f"{path.name} is of the kind {kind}, which cannot be opened; convert it first.")

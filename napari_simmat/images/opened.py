@@ -21,6 +21,7 @@ from napari_simmat.images.image import Channel, MultiChannelImage, loaded, real_
 from napari_simmat.images.lazy import IN_MEMORY_BYTES
 from napari_simmat.images.modalities import require_modality
 from napari_simmat.images.raw import Raw
+from napari_simmat.images.recognise import COUNTS, recognised
 from napari_simmat.images.roles import COLOURS, modality_of, named_roles, roles_for
 from napari_simmat.images.sample_formats import (
     AS_STORED,
@@ -128,7 +129,7 @@ class Opened:
         if format_.key not in (AS_STORED, REFLECTANCE):
             assumptions.append(f"The numbers were taken as {format_.key}: {format_.text}.")
         if modality is None:
-            modality = format_.modality or raw.modality or None
+            modality = (None if _is_colour(channels) else format_.modality) or raw.modality or None
         image = MultiChannelImage(
             array if isinstance(array, da.Array) else np.ascontiguousarray(array),
             channels,
@@ -143,7 +144,8 @@ class Opened:
             facts=raw.facts,
             levels=self._levels(raw, layout, place) if format_.key == AS_STORED and same_grid else (),
         )
-        return with_meaning(image, modality)
+        image = with_meaning(image, modality)
+        return replace(image, assumptions=(*image.assumptions, COUNTS)) if _has_counts(image) else image
 
     @staticmethod
     def _fitting(raw: Raw, array: Any, channels: tuple[Channel, ...]) -> list[str]:
@@ -158,7 +160,7 @@ class Opened:
         """
         stated = require_sample_format(raw.sample_format or AS_STORED)
         modality = modality.split("-")[0] if modality is not None else None  # variants share their formats
-        is_meant = modality is None or stated.modality in ("", modality)
+        is_meant = modality in (None, "rgb+x") or stated.modality in ("", modality)
         if is_meant and (stated.key != AS_STORED or modality in (None, "thermal")):
             return stated.key
         fitting = (require_sample_format(key) for key in fitting_formats(array, channels))
@@ -236,7 +238,21 @@ def open_file(path: PathLike | Sequence[PathLike], *, part: str | None = None) -
         path = paths[0]
     path = Path(path)
     raw = _read(lambda: read(path, part=part), path.name)
+    if not path.is_dir():
+        raw = _read(lambda: recognised(raw, path), path.name)
     return Opened(raw, path.name, stem_of(path), path)
+
+
+def _is_colour(channels: Sequence[Channel]) -> bool:
+    """Whether a colour picture is among the channels; whatever else there is then comes beside it."""
+    return set(COLOURS) <= {channel.role or channel.name for channel in channels}
+
+
+def _has_counts(image: MultiChannelImage) -> bool:
+    """Whether temperatures may hide behind numbers without a unit."""
+    return image.data.dtype.itemsize == 2 and any(
+        channel.role == "thermal" and not channel.unit for channel in image.channels
+    )
 
 
 def with_meaning(image: MultiChannelImage, modality: str | None) -> MultiChannelImage:

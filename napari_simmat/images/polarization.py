@@ -27,6 +27,7 @@ __all__ = [
     "dolp",
     "stokes_of_angles",
     "stokes_of_four",
+    "stokes_of_mosaic",
 ]
 
 Layout = tuple[tuple[int, int], tuple[int, int]]
@@ -168,6 +169,35 @@ def stokes_of_angles(images: ArrayLike, angles: Sequence[float]) -> NDArray[np.f
             total += weight * image
         result[...] = total
     return out
+
+
+def stokes_of_mosaic(
+    mosaic: NDArray[Any], layout: Layout = SONY_LAYOUT, *, colour: bool = False
+) -> NDArray[np.float32]:
+    """Stokes parameters of a division-of-focal-plane camera at each pixel.
+
+    Parameters
+    ----------
+    mosaic : ndarray, shape (Y, X)
+        As the sensor recorded it.
+    layout : ((int, int), (int, int))
+        As in `demosaic`.
+    colour : bool
+        Whether it has colour filters, as in `demosaic_colour`.
+
+    Returns
+    -------
+    ndarray, shape (3, Y, X) or (9, Y, X), float32
+        S0, S1 and S2, with colour those of red, then of green and of blue; in the unit of the mosaic.
+
+    Raises
+    ------
+    ImageError
+        If the mosaic is smaller than one cell of its kind.
+    """
+    if not colour:
+        return stokes_of_four(*demosaic(mosaic, layout))
+    return np.concatenate([stokes_of_four(*planes) for planes in demosaic_colour(mosaic, layout)])
 
 
 def dolp(s0: NDArray[Any], s1: NDArray[Any], s2: NDArray[Any]) -> NDArray[np.float32]:

@@ -5,14 +5,13 @@ A format that the file itself states is used without asking; any other is the us
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images.camera import Camera
-from napari_simmat.images.image import Channel
+from napari_simmat.images.measured_formats import DEPTH_FORMATS, THERMAL_FORMATS
+from napari_simmat.images.polarization_formats import POLARIZATION_FORMATS, angles_format
 from napari_simmat.images.reflectance import Reflectance
+from napari_simmat.images.sample_format import Channels, SampleFormat
 
 __all__ = [
     "AS_STORED",
@@ -23,35 +22,8 @@ __all__ = [
     "require_sample_format",
 ]
 
-Channels = tuple[Channel, ...]
 AS_STORED = "as stored"
 REFLECTANCE = "reflectance"
-
-
-@dataclass(frozen=True)
-class SampleFormat:
-    """One way to understand stored numbers.
-
-    Attributes
-    ----------
-    key : str
-        Its name, such as "centikelvin".
-    modality : str
-        The modality that it makes of the image, "" where it leaves that open.
-    text : str
-        One line for people.
-    fits : callable
-        Whether an array (C, Y, X) with these channels could be stored so.
-    read : callable
-        Array (C, Y, X), channels and camera to array and channels. Lazy arrays stay lazy where that is possible.
-    """
-
-    key: str
-    modality: str
-    text: str
-    fits: Callable[[Any, Channels], bool]
-    read: Callable[[Any, Channels, Camera | None], tuple[Any, Channels]]
-
 
 SAMPLE_FORMATS: dict[str, SampleFormat] = {
     AS_STORED: SampleFormat(
@@ -75,7 +47,9 @@ SAMPLE_FORMATS: dict[str, SampleFormat] = {
         lambda array, channels: array.dtype.kind in "iu" and array.dtype.itemsize >= 2 and len(channels) > 1,
         lambda array, channels, camera: Reflectance(scale=10_000.0)(array, channels),
     ),
+    **{known.key: known for known in (*POLARIZATION_FORMATS, *THERMAL_FORMATS, *DEPTH_FORMATS)},
 }
+"""Every sample format by its name; any other angles of a polarizer may be named, as in "angles 0-36-72-108-144"."""
 
 
 def require_sample_format(key: str) -> SampleFormat:
@@ -86,9 +60,10 @@ def require_sample_format(key: str) -> SampleFormat:
     ImageError
         If there is none.
     """
-    if key not in SAMPLE_FORMATS:
+    known = SAMPLE_FORMATS.get(key) or angles_format(key)
+    if known is None:
         raise ImageError(f"There is no sample format {key!r}; choose one of {', '.join(SAMPLE_FORMATS)}.")
-    return SAMPLE_FORMATS[key]
+    return known
 
 
 def fitting_formats(array: Any, channels: Channels) -> list[str]:

@@ -1,0 +1,246 @@
+"""The sample formats of polarization; all of them become Stokes parameters."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_simmat.errors import ImageError
+from napari_simmat.images.camera import Camera
+from napari_simmat.images.image import Channel
+from napari_simmat.images.polarization import (
+    ANGLES,
+    SONY_LAYOUT,
+    Layout,
+    stokes_of_angles,
+    stokes_of_mosaic,
+)
+from napari_simmat.images.roles import COLOURS, STOKES
+from napari_simmat.images.sample_format import Channels, SampleFormat
+
+__all__ = [
+    "ANGLES_BY_NAME",
+    "COLOUR_MOSAIC",
+    "MOSAIC",
+    "POLARIZATION_FORMATS",
+    "STOKES_FORMAT",
+    "angle_named",
+    "angles_format",
+]
+
+MODALITY = "polarization"
+ANGLES_BY_NAME = "angles by name"
+STOKES_FORMAT = "stokes"
+MOST_ANGLES = 180
+
+_NAMED_ANGLE = re.compile(
+    r"(?:(?P<colour>red|green|blue)[\s_-]+)?(?:i|p|pol|angle|polarizer|polariser)?[\s_-]*"
+    r"(?P<angle>\d{1,3}(?:\.\d+)?)\s*(?:°|deg|degrees?)?",
+    re.IGNORECASE,
+)
+
+
+def angle_named(name: str) -> tuple[str, float] | None:
+    """Colour ("" for none) and angle in degrees that a channel's name states, None where it states no angle.
+
+    >>> angle_named("I45"), angle_named("red 135°"), angle_named("DAPI")
+    (('', 45.0), ('red', 135.0), None)
+    """
+    match = _NAMED_ANGLE.fullmatch(name.strip())
+    if match is None or not float(match["angle"]) <= 180:
+        return None
+    return (match["colour"] or "").lower(), float(match["angle"])
+
+
+def angles_format(key: str) -> SampleFormat | None:
+    """The format of a key such as "angles 0-60-120", one angle in degrees for each channel, for any angles."""
+    match = re.fullmatch(r"angles (\d{1,3}(?:\.\d+)?(?:-\d{1,3}(?:\.\d+)?)+)", key)
+    if match is None:
+        return None
+    degrees = tuple(float(angle) for angle in match[1].split("-"))
+    if not 3 <= len(degrees) <= MOST_ANGLES:
+        return None
+    listed = ", ".join(f"{angle:g}" for angle in degrees)
+    return SampleFormat(
+        key,
+        MODALITY,
+        f"intensities behind a polarizer at {listed}°",
+        lambda array, channels: len(array) == len(degrees) and not _has_roles(channels),
+        lambda array, channels, camera: (_of_angles(array, degrees), stokes_channels()),
+    )
+
+
+def stokes_channels(colour: str = "") -> Channels:
+    """Channels S0, S1 and S2, of one colour of a colour camera where that is given."""
+    prefix = f"{colour} " if colour else ""
+    return tuple(Channel(f"{prefix}{role.upper()}", role=role) for role in STOKES)
+
+
+def _has_roles(channels: Channels) -> bool:
+    return any(channel.role or channel.wavelength_nm for channel in channels)
+
+
+def _of_angles(array: Any, degrees: Sequence[float]) -> Any:
+    angles = [math.radians(angle) for angle in degrees]
+    if not isinstance(array, da.Array):
+        return stokes_of_angles(array, angles)
+    whole = array.rechunk({0: -1})  # type: ignore[no-untyped-call]
+    return whole.map_blocks(
+        stokes_of_angles,
+        angles,
+        chunks=((3,), *whole.chunks[1:]),
+        dtype=np.float32,
+        meta=np.empty((0, 0, 0), "f4"),
+    )
+
+
+def _grouped(channels: Channels) -> dict[str, list[tuple[int, float]]]:
+    """For each colour the channels' indices and angles; empty where one of them has no angle for a name."""
+    groups: dict[str, list[tuple[int, float]]] = {}
+    for i, channel in enumerate(channels):
+        named = angle_named(channel.name)
+        if named is None:
+            return {}
+        groups.setdefault(named[0], []).append((i, named[1]))
+    enough = all(len({angle % 180 for _, angle in group}) >= 3 for group in groups.values())
+    return groups if enough and set(groups) in ({""}, set(COLOURS)) else {}
+
+
+def _read_named(array: Any, channels: Channels, camera: Camera | None) -> tuple[Any, Channels]:
+    groups = _grouped(channels)
+    stokes = [
+        _of_angles(array[[i for i, _ in group]], [angle for _, angle in group])
+        for group in (groups[colour] for colour in (COLOURS if len(groups) == 3 else ("",)))
+    ]
+    names = COLOURS if len(groups) == 3 else ("",)
+    together: Any = da.concatenate if isinstance(array, da.Array) else np.concatenate
+    return together(stokes), tuple(itertools.chain.from_iterable(stokes_channels(name) for name in names))
+
+
+def _read_stokes(array: Any, channels: Channels, camera: Camera | None) -> tuple[Any, Channels]:
+    circular = tuple(replace(channel, name="S3") for channel in channels[3:])
+    return array.astype(np.float32), (*stokes_channels(), *circular)
+
+
+def _read_mosaic(
+    array: Any, channels: Channels, camera: Camera | None, *, layout: Layout, colour: bool
+) -> tuple[Any, Channels]:
+    names = COLOURS if colour else ("",)
+    described = tuple(itertools.chain.from_iterable(stokes_channels(name) for name in names))
+    if not isinstance(array, da.Array):
+        return stokes_of_mosaic(array[0], layout, colour=colour), described
+    return _lazy_mosaic(array, layout, colour), described
+
+
+def _lazy_mosaic(array: da.Array, layout: Layout, colour: bool) -> da.Array:
+    """Block by block, each with the 4 pixels around it that interpolation needs, on the grid of the cells."""
+
+    def stokes(block: NDArray[Any]) -> NDArray[np.float32]:
+        return stokes_of_mosaic(block[0], layout, colour=colour)
+
+    cells = array.rechunk((1, *(_whole_cells(length) for length in array.shape[1:])))  # type: ignore[no-untyped-call]
+    depth, boundary = {0: 0, 1: 4, 2: 4}, dict.fromkeys(range(3), "none")
+    wide = da.overlap.overlap(cells, depth, boundary)  # type: ignore[no-untyped-call]
+    count = 9 if colour else 3
+    out = wide.map_blocks(
+        stokes, chunks=((count,), *wide.chunks[1:]), dtype=np.float32, meta=np.empty((0, 0, 0), "f4")
+    )
+    trimmed: da.Array = da.overlap.trim_internal(out, depth, boundary)  # type: ignore[no-untyped-call]
+    return trimmed
+
+
+def _whole_cells(length: int, block: int = 1024) -> tuple[int, ...]:
+    """Lengths of blocks that begin with a whole cell of 4 pixels; the last is never narrower than that."""
+    count = max(1, (length - 4) // block + 1) if length > block else 1
+    return (*(block,) * (count - 1), length - block * (count - 1))
+
+
+def _mosaic_formats(colour: bool) -> list[SampleFormat]:
+    layouts = [
+        ((a, b), (c, d))
+        for a, b, c, d in itertools.permutations(ANGLES)
+        if {a, d}
+        in ({0, 90}, {45, 135})  # crossed polarizers stand across from each other on every such sensor
+    ]
+    if colour:  # all known sensors have Sony's; cut out of a frame it begins with any of its pixels
+        layouts = [layout for layout in layouts if sorted(layout[0]) in ([45, 90], [0, 135])]
+    layouts.sort(key=lambda layout: layout != SONY_LAYOUT)
+    least = 4 if colour else 2
+    formats = []
+    for layout in layouts:
+        angles = "-".join(str(angle) for row in layout for angle in row)
+        what = (
+            "2 x 2 cells of polarizers under red, green, green, blue"
+            if colour
+            else "a polarizer over each pixel"
+        )
+        sony = " (Sony)" if layout == SONY_LAYOUT else ""
+        formats.append(
+            SampleFormat(
+                f"{'colour ' if colour else ''}mosaic {angles}",
+                MODALITY,
+                f"raw frame with {what}, at {angles.replace('-', ', ')}° row by row{sony}",
+                lambda array, channels: (
+                    len(array) == 1 and min(array.shape[1:]) >= least and array.dtype != bool
+                ),
+                partial(_read_mosaic, layout=layout, colour=colour),
+            )
+        )
+    return formats
+
+
+def _known_angles(key: str) -> SampleFormat:
+    known = angles_format(key)
+    if known is None:
+        raise ImageError(f"{key!r} is no list of angles, expected one such as 'angles 0-60-120'.")
+    return known
+
+
+POLARIZATION_FORMATS = [
+    SampleFormat(
+        ANGLES_BY_NAME,
+        MODALITY,
+        "intensities behind a polarizer at the angles that the channels' names state",
+        lambda array, channels: len(array) == len(channels) and bool(_grouped(channels)),
+        _read_named,
+    ),
+    *_mosaic_formats(colour=False),
+    *_mosaic_formats(colour=True),
+    SampleFormat(
+        STOKES_FORMAT,
+        MODALITY,
+        "Stokes parameters S0, S1, S2 (and S3)",
+        # Unsigned numbers cannot hold the negative half of S1 and S2.
+        lambda array, channels: (
+            len(array) in (3, 4) and array.dtype.kind in "if" and not _has_roles(channels[:3])
+        ),
+        _read_stokes,
+    ),
+    *map(
+        _known_angles,
+        (
+            "angles 0-45-90-135",
+            "angles 0-45-90",
+            "angles 0-60-120",
+            "angles 0-90-45-135",
+            "angles 0-30-60-90-120-150",
+            "angles 0-22.5-45-67.5-90-112.5-135-157.5",
+            "angles 0-20-40-60-80-100-120-140-160",
+            "angles 0-15-30-45-60-75-90-105-120-135-150-165",
+            "angles 0-10-20-30-40-50-60-70-80-90-100-110-120-130-140-150-160-170",
+        ),
+    ),
+]
+"""In the order in which they are tried on an image that the user takes for polarization."""
+
+MOSAIC = next(each.key for each in POLARIZATION_FORMATS if each.key.startswith("mosaic"))
+COLOUR_MOSAIC = next(each.key for each in POLARIZATION_FORMATS if each.key.startswith("colour mosaic"))
