@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import dask.array as da
 import numpy as np
@@ -22,8 +23,12 @@ IN_MEMORY_BYTES = 256 << 20
 BLOCK_BYTES = 16 << 20
 """About how many bytes one block of a lazy array has."""
 
-BANDS_PER_BLOCK = 16
-"""Of a file that stores its channels interleaved: one channel of a block does not cost reading them all."""
+MAPPED_BYTES = 32 << 20
+"""About how much of a file is mapped at once."""
+
+INTERLEAVED_LINES, INTERLEAVED_PIXELS = 16, 128
+"""Channels of one block where each line, or each pixel, holds all of them: few, for one channel should not cost
+computing them all, but not so few that going through all channels means reading the file very often."""
 
 
 class Stored(Protocol):
@@ -94,14 +99,57 @@ class FileArray:
         return self.order or tuple(range(len(self.stored)))
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
+        index = index if isinstance(index, tuple) else (index,)
+        index = tuple(i for i in index if i is not Ellipsis)
+        index = (*index, *(slice(None),) * (self.ndim - len(index)))
+        wanted: list[Any] = [0] * self.ndim
+        for axis, i in zip(self.stored_axes, index, strict=True):
+            wanted[axis] = i
+        kept = [axis for axis in range(self.ndim) if isinstance(wanted[axis], slice)]
+        order = [kept.index(axis) for axis in self.stored_axes if axis in kept]
         try:
-            pages = np.memmap(self.path, self.dtype_in_file, "r", self.offset, self.stored)
+            return np.asarray(self._read(wanted).transpose(order), order="C")
         except (OSError, ValueError) as error:
             raise ImageError(
                 f"{self.path.name} cannot be read any more ({getattr(error, 'strerror', None) or 'it is shorter'} "
                 "than when it was opened); get the file again."
             ) from error
-        return np.array(pages.transpose(self.stored_axes)[index], self.dtype, order="C")
+
+    def _read(self, wanted: list[Any]) -> NDArray[Any]:
+        """The wanted values in stored order, one slab along the slowest axis after the other."""
+        first, rest = wanted[0], tuple(wanted[1:])
+        places = range(self.stored[0])[first if isinstance(first, slice) else slice(first, first + 1 or None)]
+        below = tuple(
+            len(range(n)[i]) for n, i in zip(self.stored[1:], rest, strict=True) if isinstance(i, slice)
+        )
+        found = np.empty((len(places), *below), self.dtype)
+        if not found.size:
+            return found if isinstance(first, slice) else found[0]
+        row = math.prod(self.stored[1:]) * self.dtype_in_file.itemsize
+        sparse = found.size // len(places) * self.dtype_in_file.itemsize * 64 < row
+        at_once = max(1, MAPPED_BYTES // max(1, row * abs(places.step)))
+        with self.path.open("rb") as file:
+            for start in range(0, len(places), at_once):
+                some = places[start : start + at_once]
+                low, high = min(some[0], some[-1]), max(some[0], some[-1]) + 1
+                slab = self._mapped(file, low * row, (high - low, *self.stored[1:]), sparse)
+                steps = slice(
+                    some[0] - low,
+                    None if some[-1] == low and some.step < 0 else some[-1] - low + 1,
+                    some.step,
+                )
+                found[start : start + len(some)] = slab[(steps, *rest)]
+        return found if isinstance(first, slice) else found[0]
+
+    def _mapped(self, file: BinaryIO, start: int, shape: tuple[int, ...], sparse: bool) -> NDArray[Any]:
+        """A part of the file as an array over mapped pages, which are let go with it."""
+        begin = self.offset + start
+        aligned = begin - begin % mmap.ALLOCATIONGRANULARITY
+        length = begin - aligned + math.prod(shape) * self.dtype_in_file.itemsize
+        pages = mmap.mmap(file.fileno(), length, access=mmap.ACCESS_READ, offset=aligned)
+        if sparse and hasattr(pages, "madvise"):
+            pages.madvise(mmap.MADV_RANDOM)  # else the system reads ahead what nobody wants
+        return np.ndarray(shape, self.dtype_in_file, pages, begin - aligned)
 
 
 def from_file(array: FileArray, *, interleaved: bool = False) -> Any:
@@ -123,7 +171,8 @@ def from_file(array: FileArray, *, interleaved: bool = False) -> Any:
     if not interleaved:
         block = block_shape(array.stored, array.dtype.itemsize)
         return as_dask(array, [block[i] for i in array.stored_axes])
-    bands = min(array.shape[0], BANDS_PER_BLOCK)
+    by_pixel = array.stored_axes[0] == array.ndim - 1
+    bands = min(array.shape[0], INTERLEAVED_PIXELS if by_pixel else INTERLEAVED_LINES)
     return as_dask(array, (bands, *block_shape(array.shape[1:], array.dtype.itemsize * bands)))
 
 
