@@ -14,6 +14,8 @@ from napari_simmat.errors import ImageError
 from napari_simmat.images.image import Channel
 from napari_simmat.images.raw import Raw, reason, require_size
 from napari_simmat.images.roles import COLOURS
+from napari_simmat.images.stated import parsed_description, stated
+from napari_simmat.images.statements import parsed, stated
 
 __all__ = ["read_picture"]
 
@@ -69,7 +71,8 @@ def _read(picture: Image.Image, path: Path, indices: bool) -> Raw:
     array = _pixels(picture, path)
     if array.ndim == 3 and array.shape[2] in (2, 4):
         assumptions.append("The opacity channel was left out; give channel axis 2 to keep it.")
-    return _described(array, tuple(assumptions))
+    said = parsed(str(picture.info.get("Description", "")))
+    return stated(_described(array, tuple(assumptions)), said)
 
 
 def _described(array: NDArray[Any], assumptions: tuple[str, ...]) -> Raw:

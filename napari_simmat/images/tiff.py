@@ -24,6 +24,8 @@ from napari_simmat.images.image import Channel
 from napari_simmat.images.lazy import IN_MEMORY_BYTES
 from napari_simmat.images.raw import Raw, reason, require_size
 from napari_simmat.images.roles import COLOURS
+from napari_simmat.images.stated import stated
+from napari_simmat.images.statements import stated
 from napari_simmat.images.tiff_tiles import lazy_series
 from napari_simmat.images.wavelengths import band_names, in_nanometres
 
@@ -237,7 +239,7 @@ def _with_description(raw: Raw, file: tifffile.TiffFile, number: int) -> Raw:
     if not shaped or number >= len(shaped):
         return raw
     raw = _named(raw, shaped[number].get("channel_names"))
-    return _with_wavelengths(raw, shaped[number].get("wavelengths"))
+    return stated(_with_wavelengths(raw, shaped[number].get("wavelengths")), shaped[number])
 
 
 def _described_by_imagej(raw: Raw, metadata: dict[str, Any], file: tifffile.TiffFile) -> Raw:
