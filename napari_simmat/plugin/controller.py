@@ -41,6 +41,9 @@ class Controller(QObject):
     tools_changed = Signal()
     """The sign of the next click or the use of the mouse is another one."""
 
+    closed = Signal()
+    """Everything stops; whoever listens to the window must leave it."""
+
     def __init__(self, viewer: Any, *, journal: Journal | None = None, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.viewer = viewer
@@ -61,6 +64,11 @@ class Controller(QObject):
         self._connect()
 
     # ------------------------------------------------------------------- tools
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._is_closed
 
     @property
     def mode(self) -> str:
@@ -169,6 +177,7 @@ class Controller(QObject):
             self._mouse.close,
             self.images.close,
             self.stage.close,
+            self.closed.emit,
         ):
             with suppress(RuntimeError):  # Qt has deleted its half already: napari is quitting
                 leave()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QApplication, QFrame, QMainWindow, QScrollArea, QVBoxLayout, QWidget
 
 from napari_simmat.journal import Journal
 from napari_simmat.plugin._mesa import keep_programs_of_deleted_layers
+from napari_simmat.plugin.browser import ChannelBrowser
 from napari_simmat.plugin.controller import Controller
 from napari_simmat.plugin.footer import Footer
 from napari_simmat.plugin.sections.accept_section import AcceptSection
@@ -48,7 +50,11 @@ class SimmatPanel(QWidget):
         self.train = TrainSection(controller)
         self.export = ExportSection(controller)
         self.footer = Footer(controller)
+        self.browser = ChannelBrowser(controller)
+        self._viewer = napari_viewer
+        self._browser_dock: Any = None
         self._lay_out()
+        self.image.browse.clicked.connect(self._toggle_browser)
         # Whichever way the panel goes, its threads must stop; the controller is no child and outlives it.
         self.destroyed.connect(partial(_close, controller))
         application = QApplication.instance()
@@ -105,6 +111,29 @@ class SimmatPanel(QWidget):
         window = self._main_window()
         if window is not None:
             self.controller.catch_tab(window)
+            if self._browser_dock is None:
+                QTimer.singleShot(0, self.dock_browser)
+
+    def dock_browser(self) -> None:
+        """Put the channel browser below napari's layer list, or bring it back."""
+        if self.controller.is_closed:
+            return
+        if self._browser_dock is None or self.browser.parent() is None:
+            self._browser_dock = self._viewer.window.add_dock_widget(
+                self.browser, name="Channels", area="left"
+            )
+        self._browser_dock.show()
+
+    def _toggle_browser(self) -> None:
+        if self._browser_dock is not None and self.browser.isVisible():
+            self._browser_dock.hide()
+        else:
+            self.dock_browser()
+
+    def _remove_browser(self) -> None:
+        if self._browser_dock is not None and self.browser.parent() is not None:
+            self._viewer.window.remove_dock_widget(self.browser)
+        self.browser.deleteLater()
 
     def event(self, event: QEvent | None) -> bool:
         """Stop everything when napari takes the panel out: it does not delete it, but it takes its parent away."""
@@ -113,6 +142,8 @@ class SimmatPanel(QWidget):
                 self._was_docked = True
             elif self._was_docked:
                 self.controller.close()
+                with suppress(RuntimeError):  # the window is going, and the browser with it
+                    self._remove_browser()
         return super().event(event)
 
     def _main_window(self) -> QMainWindow | None:

@@ -279,9 +279,7 @@ class SpectrumPlot(QWidget):
             width = area.width() / len(self._places)
             for k, name in enumerate(self._names):
                 box = QRectF(area.left() + k * width, top, width, height)
-                fitting = painter.fontMetrics().elidedText(
-                    name, Qt.TextElideMode.ElideMiddle, int(width) - 2
-                )
+                fitting = painter.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, int(width) - 2)
                 painter.drawText(box, Qt.AlignmentFlag.AlignCenter, fitting)
             return
         for value in ticks(left, right, 5):
@@ -313,9 +311,7 @@ class SpectrumPlot(QWidget):
             painter.drawLine(QPointF(x, middle), QPointF(x + 9, middle))
             painter.setPen(text)
             width = metrics.horizontalAdvance(word)
-            painter.drawText(
-                QRectF(x + 12, 3, width + 2, metrics.height()), Qt.AlignmentFlag.AlignLeft, word
-            )
+            painter.drawText(QRectF(x + 12, 3, width + 2, metrics.height()), Qt.AlignmentFlag.AlignLeft, word)
             x += 12 + width + 8
         painter.setPen(text)
         unit = "each from its low to its high" if self._is_relative else self._unit

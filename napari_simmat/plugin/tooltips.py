@@ -45,3 +45,10 @@ SEED = "The same seed and the same objects give the same training."
 FORMAT = "TIFF: label image. COCO: masks as run-lengths. CSV: area and channel statistics of each object."
 EXPORT = "Write the objects of this image to a file."
 CANCEL = "Stop at the next step; what was there before stays."
+BAND = "One channel in grey. Sliding reads only the channel that is shown, and never changes what the model sees."
+COMPOSER = "Any three channels as red, green and blue. It does not change what the model sees."
+SPECTRUM = (
+    "The values of all channels under the mouse, and mean and standard deviation of the last objects and of the one "
+    "whose label is selected. Click on the plot to show that channel."
+)
+BROWSE = "Show or hide the channel browser: slider, false colours, legend and spectra."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
 from napari_simmat.images import MODALITIES
@@ -28,6 +28,8 @@ class ImageSection(Section):
         self.layer = combo(tooltips.LAYER)
         self.modality = combo(tooltips.MODALITY)
         self.shown = combo(tooltips.SHOWN)
+        self.browse = button("Channels", tooltips.BROWSE)
+        self.browse.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.channels = QElidingLabel()
         self.channels.setElideMode(Qt.TextElideMode.ElideRight)
         self.question = _AxisQuestion(images)
@@ -35,12 +37,13 @@ class ImageSection(Section):
         self.body.addWidget(self.question)
         self.add_row(self.modality, label="Modality")
         self.add_row(self.channels, label="Channels")
-        self.add_row(self.shown, label="Shown")
+        self.add_row(self.shown, self.browse, label="Shown")
         self.layer.activated.connect(self._choose_layer)
         self.modality.activated.connect(lambda index: images.set_modality(self.modality.itemData(index)))
         self.shown.activated.connect(lambda index: images.show_picture(self.shown.itemData(index)))
         images.layers_changed.connect(self._show_layers)
         images.opened.connect(self._show_image)
+        images.picture_changed.connect(self._show_picture)
         images.asked.connect(self._show_layers)
         self._show_layers()
         self._show_image()
@@ -65,7 +68,7 @@ class ImageSection(Section):
         image = self._images.image
         self.modality.setEnabled(image is not None)
         self.shown.setEnabled(image is not None)
-        fill(self.shown, [(picture.text, picture) for picture in self._images.pictures], 0)
+        self._show_picture()
         if image is None:
             self.channels.setText("–")
             fill(self.modality, [], -1)
@@ -78,6 +81,13 @@ class ImageSection(Section):
         fill(self.modality, [(name, name) for name in modalities], modalities.index(image.modality))
         for i, name in enumerate(modalities):
             self.modality.setItemData(i, MODALITIES[name], Qt.ItemDataRole.ToolTipRole)
+
+    def _show_picture(self) -> None:
+        pictures, picture = list(self._images.pictures), self._images.picture
+        if picture is not None and picture not in pictures:
+            pictures.append(picture)
+        index = pictures.index(picture) if picture is not None else -1
+        fill(self.shown, [(each.text, each) for each in pictures], index)
 
 
 class _AxisQuestion(QFrame):

@@ -1,0 +1,251 @@
+"""The channel browser: what is on screen, channel by channel, in false colour, with its legend and the spectra."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
+
+from napari_simmat.annotator import Job
+from napari_simmat.images import MultiChannelImage
+from napari_simmat.images.composites import painter_for
+from napari_simmat.images.painters import Legend
+from napari_simmat.plugin import tooltips
+from napari_simmat.plugin.colour_bar import ColourBar
+from napari_simmat.plugin.colour_wheel import ColourWheel
+from napari_simmat.plugin.controller import Controller
+from napari_simmat.plugin.pictures import Picture, picture_of
+from napari_simmat.plugin.sections.section import combo, fill, small_text
+from napari_simmat.plugin.spectra import Spectra
+from napari_simmat.plugin.spectrum_plot import SpectrumPlot, short
+
+_COLOURS = (("R", "#ff5c5c"), ("G", "#50d66e"), ("B", "#6096ff"))
+_OWN = "own choice of channels"
+
+
+class ChannelBrowser(QWidget):
+    """Shows one channel or three of the image, or what its sensor is best seen in; and the spectra.
+
+    Parameters
+    ----------
+    controller : Controller
+    """
+
+    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("channel_browser")
+        self._controller = controller
+        self._images = controller.images
+        self._image: MultiChannelImage | None = None
+        self.view = combo(tooltips.SHOWN)
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setToolTip(tooltips.BAND)
+        self.slider.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.slider.setPageStep(10)
+        self.band = QLabel()
+        self.band.setToolTip(tooltips.BAND)
+        self.composer = _Composer()
+        self.wheel = ColourWheel()
+        self.bar = ColourBar()
+        self.plot = SpectrumPlot()
+        self.plot.setToolTip(tooltips.SPECTRUM)
+        self.readout = small_text(tooltips.SPECTRUM)
+        self.readout.setWordWrap(False)
+        self.spectra = Spectra(controller, self)
+        self._lay_out()
+        self._connect()
+        self._show_image()
+
+    def _lay_out(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 4, 6, 4)
+        layout.setSpacing(4)
+        layout.addWidget(self.view)
+        layout.addWidget(self.band)
+        layout.addWidget(self.slider)
+        layout.addWidget(self.composer)
+        layout.addWidget(self.wheel)
+        layout.addWidget(self.bar)
+        layout.addWidget(self.plot, 1)
+        layout.addWidget(self.readout)
+
+    def _connect(self) -> None:
+        self.view.activated.connect(self._choose)
+        self.slider.valueChanged.connect(self._slide)
+        self.composer.changed.connect(self._compose)
+        self.plot.picked.connect(self.slider.setValue)
+        self._controller.closed.connect(self.spectra.close)
+        self._images.opened.connect(self._show_image)
+        self._images.picture_changed.connect(self._show_picture)
+        self.spectra.pixel_changed.connect(self._show_pixel)
+        self.spectra.objects_changed.connect(self.plot.set_objects)
+        self.spectra.limits_known.connect(self.plot.set_limits)
+
+    def sizeHint(self) -> QSize:
+        """As narrow as napari's own docks."""
+        return QSize(270, 460)
+
+    def showEvent(self, event: Any) -> None:
+        """Spectra are only followed while they are seen."""
+        super().showEvent(event)
+        self.spectra.is_watched = True
+        self.spectra.refresh()
+
+    def hideEvent(self, event: Any) -> None:
+        """See `showEvent`."""
+        super().hideEvent(event)
+        self.spectra.is_watched = False
+
+    # ------------------------------------------------------------------ image
+
+    def _show_image(self, *_: Any) -> None:
+        image = self._images.image
+        if image is not self._image:
+            self._image = image
+            self.plot.set_image(image)
+            self.composer.set_image(image)
+            self.readout.setText("")
+        many = image is not None and image.n_channels > 1
+        self.setEnabled(image is not None)
+        for widget in (self.slider, self.band):
+            widget.setVisible(many)
+        self.composer.setVisible(many)
+        if image is not None:
+            self.slider.blockSignals(True)
+            self.slider.setRange(0, image.n_channels - 1)
+            self.slider.blockSignals(False)
+        self._show_picture()
+
+    def _show_picture(self) -> None:
+        """Show which picture is on screen, and what its colours mean."""
+        picture, image = self._images.picture, self._image
+        pictures = self._images.pictures
+        if image is None or picture is None or image is not self._images.image:
+            fill(self.view, [], -1)
+            self._set_legend(None)
+            return
+        entries = [(each.text, each) for each in pictures]
+        index = next((i for i, each in enumerate(pictures) if each.spec == picture.spec), -1)
+        if index < 0:
+            entries.append((picture.text if len(picture.spec) == 1 else _OWN, picture))
+            index = len(entries) - 1
+        fill(self.view, entries, index)
+        channels = () if isinstance(picture.spec, str) else picture.spec
+        if len(channels) == 1:
+            self.slider.blockSignals(True)
+            self.slider.setValue(channels[0])
+            self.slider.blockSignals(False)
+        elif channels:
+            self.composer.show_channels(channels)
+        self.plot.mark(channels)
+        self._name_band()
+        self._ask_for_legend(image, picture)
+
+    def _name_band(self) -> None:
+        image, i = self._image, self.slider.value()
+        if image is None or not 0 <= i < image.n_channels:
+            return
+        self.band.setText(band_text(image, i))
+
+    # ---------------------------------------------------------------- choices
+
+    def _choose(self, index: int) -> None:
+        picture = self.view.itemData(index)
+        if picture is not None:
+            self._images.show_picture(picture)
+
+    def _slide(self, channel: int) -> None:
+        if self._image is not None:
+            self._images.show_picture(picture_of(self._image, (channel,)))
+
+    def _compose(self, *_: Any) -> None:
+        if self._image is not None:
+            self._images.show_picture(picture_of(self._image, self.composer.channels))
+
+    # ----------------------------------------------------------------- legend
+
+    def _ask_for_legend(self, image: MultiChannelImage, picture: Picture) -> None:
+        def take(legend: Legend | None) -> None:
+            if self._images.picture is picture and self._images.image is image:
+                self._set_legend(legend)
+
+        job = Job("legend", image.name, work=lambda _: painter_for(image, picture.spec).legend, take=take)
+        self._controller.executor(job)
+
+    def _set_legend(self, legend: Legend | None) -> None:
+        self.wheel.setVisible(legend is not None and legend.kind == "wheel")
+        self.bar.setVisible(legend is not None and legend.kind == "bar")
+        if legend is None:
+            return
+        if legend.kind == "wheel":
+            self.wheel.set_degree(legend.high)
+        else:
+            self.bar.set_legend(legend)
+
+    # ------------------------------------------------------------------ pixel
+
+    def _show_pixel(self, place: tuple[int, int] | None, values: Any) -> None:
+        self.plot.set_pixel(values)
+        if place is None or self._image is None:
+            self.readout.setText("")
+            return
+        picture = self._images.picture
+        channels = picture.spec if picture is not None and not isinstance(picture.spec, str) else ()
+        shown = [f"{short(float(f'{values[i]:.4g}'))}" for i in channels]
+        unit = self._image.channels[channels[0]].unit if channels else ""
+        numbers = f": {', '.join(shown)} {unit}" if shown else ""
+        self.readout.setText(f"row {place[0]}, column {place[1]}{numbers}".rstrip())
+
+
+class _Composer(QWidget):
+    """Which channels are red, green and blue."""
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.boxes = [combo(tooltips.COMPOSER) for _ in _COLOURS]
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(3)
+        for box, (letter, colour) in zip(self.boxes, _COLOURS, strict=True):
+            row.addWidget(QLabel(f"<b style='color: {colour}'>{letter}</b>"))
+            row.addWidget(box, 1)
+            box.setMinimumWidth(40)
+            box.activated.connect(lambda *_: self.changed.emit())
+
+    @property
+    def channels(self) -> tuple[int, int, int]:
+        """The channels for red, green and blue."""
+        red, green, blue = (max(box.currentIndex(), 0) for box in self.boxes)
+        return red, green, blue
+
+    def set_image(self, image: MultiChannelImage | None) -> None:
+        """Offer the channels of another image."""
+        names = [] if image is None else [(channel.name, i) for i, channel in enumerate(image.channels)]
+        last = len(names) - 1
+        for k, box in enumerate(self.boxes):
+            fill(box, names, round(last * (2 - k) / 2) if last > 2 else min(k, last))
+
+    def show_channels(self, channels: Any) -> None:
+        """Show which channels are on screen."""
+        for box, channel in zip(self.boxes, channels, strict=True):
+            box.blockSignals(True)
+            box.setCurrentIndex(channel)
+            box.blockSignals(False)
+
+
+def band_text(image: MultiChannelImage, i: int) -> str:
+    """Which channel of how many, its name and wavelength: "band 32 of 198 · 707 nm"."""
+    channel = image.channels[i]
+    words = [f"band {i + 1} of {image.n_channels}"]
+    wave = "" if channel.wavelength_nm is None else f"{channel.wavelength_nm:.0f} nm"
+    plain = "".join(channel.name.split()).casefold()
+    if channel.name and not (wave and plain in (wave.replace(" ", ""), f"{channel.wavelength_nm:g}nm")):
+        words.append(channel.name)
+    if (wave and wave not in channel.name) or (wave and len(words) == 1):
+        words.append(wave)
+    if channel.role == "bad band":
+        words.append("bad")
+    return " · ".join(words)
