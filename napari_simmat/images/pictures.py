@@ -14,7 +14,6 @@ from napari_simmat.errors import ImageError
 from napari_simmat.images.image import Channel
 from napari_simmat.images.raw import Raw, reason, require_size
 from napari_simmat.images.roles import COLOURS
-from napari_simmat.images.stated import parsed_description, stated
 from napari_simmat.images.statements import parsed, stated
 
 __all__ = ["read_picture"]

@@ -24,7 +24,6 @@ from napari_simmat.images.image import Channel
 from napari_simmat.images.lazy import IN_MEMORY_BYTES
 from napari_simmat.images.raw import Raw, reason, require_size
 from napari_simmat.images.roles import COLOURS
-from napari_simmat.images.stated import stated
 from napari_simmat.images.statements import stated
 from napari_simmat.images.tiff_tiles import lazy_series
 from napari_simmat.images.wavelengths import band_names, in_nanometres
