@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from napari_simmat._cli.terminal import note
-from napari_simmat.images import ModalityProfile, MultiChannelImage
+from napari_simmat.images import SAMPLE_FORMATS, ModalityProfile, MultiChannelImage
 
 
 def tell_assumptions(image: MultiChannelImage) -> None:
@@ -37,11 +37,23 @@ def show_image(image: MultiChannelImage, profile: ModalityProfile, formats: Sequ
         wavelength = f"{channel.wavelength_nm:g} nm" if channel.wavelength_nm is not None else ""
         table.add_row(str(i), channel.name, channel.role, wavelength, channel.unit)
     console.print(table)
-    if len(formats) > 1:
-        console.print(f"sample formats that would fit: {', '.join(formats)}")
+    show_formats(formats, image.modality, console)
     show_profile(profile, console)
     for assumption in image.assumptions:
         console.print(f"note: {assumption}")
+
+
+def show_formats(formats: Sequence[str], modality: str, console: Console) -> None:
+    """What else the stored numbers could mean, those of the modality at hand in full."""
+    by_modality: dict[str, list[str]] = {}
+    for key in formats:
+        by_modality.setdefault(SAMPLE_FORMATS[key].modality or "any", []).append(key)
+    for other, keys in by_modality.items():
+        if other == modality.split("-")[0]:
+            console.print(f"sample formats that fit: {', '.join(keys)}")
+    others = sorted(by_modality.keys() - {modality.split("-")[0], "any"})
+    if others:
+        console.print(f"more with --modality {', '.join(others)}")
 
 
 def show_profile(profile: ModalityProfile, console: Console) -> None:
