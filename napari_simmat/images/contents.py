@@ -6,6 +6,7 @@ from pathlib import Path
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images.envi_header import DATA_SUFFIXES, header_file_of, is_header
+from napari_simmat.images.envi_roi import ROI_MAGIC
 
 __all__ = ["SUFFIXES", "kind_of"]
 
@@ -36,6 +37,7 @@ _MAGIC = {
     "npz": (b"PK\x03\x04", b"PK\x05\x06"),
     "hdf5": (b"\x89HDF\r\n\x1a\n", b"MATLAB 7.3 MAT-file"),
     "matlab": (b"MATLAB 5.0 MAT-file",),
+    "envi roi": (ROI_MAGIC,),
     "exr": (b"v/1\x01",),
 }
 

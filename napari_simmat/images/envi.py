@@ -25,7 +25,7 @@ from napari_simmat.images.raw import Raw
 from napari_simmat.images.reflectance import Reflectance, mean_line
 from napari_simmat.images.wavelengths import band_names, in_nanometres
 
-__all__ = ["read_envi"]
+__all__ = ["is_reference", "read_envi"]
 
 _FACTS = {
     "sensor": "sensor type",
@@ -39,6 +39,9 @@ _FACTS = {
     "default bands": "default bands",
     "map info": "map info",
 }
+
+_REFERENCES = ("WHITEREF", "DARKREF", "WHITEDARKREF")
+"""How Specim's cameras name references: WHITEREF_x.hdr beside x.hdr."""
 
 _STORED = {"bsq": (0, 1, 2), "bil": (1, 0, 2), "bip": (2, 0, 1)}
 """Which stored axis holds bands, lines and samples."""
@@ -199,13 +202,18 @@ def _with_reflectance(raw: Raw, header: EnviHeader, data_path: Path) -> Raw:
     return _with_references(raw, header, data_path)
 
 
+def is_reference(path: Path) -> bool:
+    """Whether a header is that of a white or dark reference, by its name."""
+    return path.name.split(".")[0].upper().split("_")[0] in _REFERENCES
+
+
 def _with_references(raw: Raw, header: EnviHeader, data_path: Path) -> Raw:
-    """White and dark references beside the cube, named as Specim's cameras name them."""
+    """Reflectance by white and dark references beside the cube."""
     stem = header.path.name.split(".")[0]
-    if stem.upper().startswith(("WHITEREF_", "DARKREF_", "WHITEDARKREF_")):
+    if is_reference(header.path):
         return raw
     found: dict[str, Path] = {}
-    for kind in ("WHITEREF", "DARKREF", "WHITEDARKREF"):
+    for kind in _REFERENCES:
         candidates = (f"{kind}_{stem}", f"{kind.lower()}_{stem}", kind, kind.lower())
         for name in candidates:
             beside = header.path.with_name(f"{name}{header.path.suffix}")

@@ -9,6 +9,7 @@ from napari_simmat.errors import ImageError
 from napari_simmat.images.arrays import read_npy, read_npz
 from napari_simmat.images.contents import kind_of
 from napari_simmat.images.envi import read_envi
+from napari_simmat.images.envi_roi import read_envi_roi
 from napari_simmat.images.exr import read_exr
 from napari_simmat.images.flir import is_flir, read_flir
 from napari_simmat.images.gather import gather
@@ -41,7 +42,7 @@ def read(path: Path, *, part: str | None = None, indices: bool = False) -> Raw:
     if is_zarr(path):
         return read_zarr(path, part=part)
     if os.path.isdir(path):  # False for a name that no disk knows
-        return gather([each for each in path.iterdir() if each.is_file()], f"The folder {path.name}", part)
+        return gather(_files_in(path), f"The folder {path.name}", part)
     kind = kind_of(path)
     if kind == "tiff":
         return read_tiff(path, part=part, indices=indices)
@@ -55,6 +56,8 @@ def read(path: Path, *, part: str | None = None, indices: bool = False) -> Raw:
         return read_npz(path, part=part)
     if kind == "envi":
         return read_envi(path)
+    if kind == "envi roi":
+        return read_envi_roi(path)
     if kind == "hdf5":
         return read_hdf5(path, part=part)
     if kind == "matlab":
@@ -62,3 +65,14 @@ def read(path: Path, *, part: str | None = None, indices: bool = False) -> Raw:
     if kind == "exr":
         return read_exr(path, part=part)
     raise ImageError(f"{path.name} is of the kind {kind}, which cannot be opened; convert it first.")
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """The files of a folder; Specim's cameras put those of a cube into a folder of its own in it."""
+    capture = folder / "capture"
+    try:
+        return [each for each in (capture if capture.is_dir() else folder).iterdir() if each.is_file()]
+    except OSError as error:
+        raise ImageError(
+            f"The folder {folder.name} cannot be read ({error.strerror}); change its permissions or copy it."
+        ) from error

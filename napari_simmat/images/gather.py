@@ -7,6 +7,8 @@ from pathlib import Path
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images.contents import SUFFIXES
+from napari_simmat.images.gather_bands import gather_bands
+from napari_simmat.images.gather_cube import gather_cube
 from napari_simmat.images.gather_pairs import gather_pair
 from napari_simmat.images.gather_polarization import gather_crossed_polarizers, gather_polarization
 from napari_simmat.images.raw import Raw
@@ -15,7 +17,13 @@ __all__ = ["GATHERERS", "gather"]
 
 Gatherer = Callable[[Sequence[Path], str | None], Raw | None]
 
-GATHERERS: list[Gatherer] = [gather_polarization, gather_crossed_polarizers, gather_pair]
+GATHERERS: list[Gatherer] = [
+    gather_cube,
+    gather_polarization,
+    gather_crossed_polarizers,
+    gather_pair,
+    gather_bands,
+]
 """Each looks at a list of files, in the order of their names, and makes one image of them if they are of its kind."""
 
 
