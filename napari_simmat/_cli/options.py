@@ -35,6 +35,7 @@ class Format(StrEnum):
     geojson = "geojson"
     csv = "csv"
     tiff = "tiff"
+    envi = "envi"
 
 
 Modality = Annotated[

@@ -1,8 +1,8 @@
 """Results out: labels become files that other programs read.
 
 `export` is the one way in. Each format is a module with one function that turns `LabelObjects` and the
-image into the bytes of the file; `export` checks the labels and writes the bytes in one piece, so that a
-failure leaves no half file.
+image into the bytes of the file, or of several; `export` checks the labels and writes each file in one piece, so
+that a failure leaves no half file.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from napari_simmat.atomic import write_atomically
 from napari_simmat.errors import ExportError
 from napari_simmat.exporters._objects import LabelObjects
 from napari_simmat.exporters.coco import coco
+from napari_simmat.exporters.envi_classification import envi_classification
 from napari_simmat.exporters.geojson import geojson
 from napari_simmat.exporters.label_tiff import label_tiff
 from napari_simmat.exporters.table import table
@@ -26,13 +27,22 @@ from napari_simmat.images import MultiChannelImage
 
 __all__ = ["FORMATS", "export"]
 
-FORMATS: dict[str, Callable[[LabelObjects, MultiChannelImage], bytes]] = {
-    "tiff": label_tiff,
-    "coco": coco,
-    "csv": table,
-    "yolo": yolo,
-    "geojson": geojson,
+Writer = Callable[[LabelObjects, MultiChannelImage, Path], dict[Path, bytes]]
+
+
+def _one_file(write: Callable[[LabelObjects, MultiChannelImage], bytes]) -> Writer:
+    return lambda objects, image, out: {out: write(objects, image)}
+
+
+FORMATS: dict[str, Writer] = {
+    "tiff": _one_file(label_tiff),
+    "coco": _one_file(coco),
+    "csv": _one_file(table),
+    "yolo": _one_file(yolo),
+    "geojson": _one_file(geojson),
+    "envi": envi_classification,
 }
+"""For each format the contents of its files by their paths, made of the objects, their image and the path asked for."""
 
 
 def export(labels: NDArray[Any], image: MultiChannelImage, format: str, out: str | Path) -> int:
@@ -46,8 +56,8 @@ def export(labels: NDArray[Any], image: MultiChannelImage, format: str, out: str
         The image that was labelled; measurements and the pixel size come from it.
     format : str
         One of `FORMATS`: ``"tiff"`` (label image), ``"coco"`` (JSON with run-lengths), ``"csv"`` (one row
-        of measurements for each object), ``"yolo"`` (segmentation polygons) or ``"geojson"`` (polygons with
-        holes, as QuPath reads them).
+        of measurements for each object), ``"yolo"`` (segmentation polygons), ``"geojson"`` (polygons with
+        holes, as QuPath reads them) or ``"envi"`` (classification, with its header beside it).
     out : str or Path
         The file to write; its folder must exist.
 
@@ -85,8 +95,22 @@ def export(labels: NDArray[Any], image: MultiChannelImage, format: str, out: str
         raise ExportError(
             "There is no object in these labels, so nothing was written; accept at least one first."
         )
-    write_atomically(Path(out), write(objects, image))
+    _write(write(objects, image, Path(out)))
     return len(objects)
+
+
+def _write(files: dict[Path, bytes]) -> None:
+    """Write all files; if one fails, those that were new go again."""
+    new: list[Path] = []
+    try:
+        for path, content in files.items():
+            is_new = not path.exists()
+            write_atomically(path, content)
+            new += [path] * is_new
+    except ExportError:
+        for path in new:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _size(shape: tuple[int, ...]) -> str:

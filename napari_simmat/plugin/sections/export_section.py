@@ -17,6 +17,7 @@ _FORMATS = {
     "csv": ("CSV of measurements", ".csv"),
     "geojson": ("GeoJSON outlines", ".geojson"),
     "yolo": ("YOLO outlines", ".txt"),
+    "envi": ("ENVI classification", ".img"),
 }
 
 
