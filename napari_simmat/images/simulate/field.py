@@ -1,4 +1,4 @@
-"""Seedlings on littered soil in red and near infrared: neither band shows them, their ratio does.
+"""Seedlings on littered soil in red and near infrared: neither band alone separates them, their ratio does.
 
 `field_scene` looks straight down on a field. Chlorophyll absorbs red light, so a green leaf is as dark in red as wet
 soil; in the near infrared it shows the multiple scattering between its cells and is as bright as straw. Soil, stones,
@@ -87,7 +87,7 @@ def _soil(random: Random, shape: tuple[int, int]) -> Floats:
     slope_y, slope_x = np.gradient(relief)
     light = np.clip(1.0 + 0.22 * (slope_x - 0.6 * slope_y), 0.35, 1.7)
     wet = 1.0 / (1.0 + np.exp(-3.0 * smooth_noise(random, shape, 20.0)))
-    red = (0.19 - 0.11 * wet) * light * (1.0 + 0.06 * smooth_noise(random, shape, 0.6))
+    red = (0.18 - 0.125 * wet) * light * (1.0 + 0.06 * smooth_noise(random, shape, 0.6))
     return _on_soil_line(np.asarray(red))
 
 
