@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from PIL import Image
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
+from superqt import QElidingLabel
 
 from napari_simmat.annotator import Job
-from napari_simmat.images import MultiChannelImage
+from napari_simmat.images import Channel, MultiChannelImage
 from napari_simmat.images.composites import painter_for
 from napari_simmat.images.painters import Legend
 from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.colour_bar import ColourBar
 from napari_simmat.plugin.colour_wheel import ColourWheel
 from napari_simmat.plugin.controller import Controller
-from napari_simmat.plugin.pictures import Picture, picture_of
-from napari_simmat.plugin.sections.section import combo, fill, small_text
+from napari_simmat.plugin.pictures import MODEL_PICTURE, Picture, picture_of
+from napari_simmat.plugin.sections.section import combo, fill
 from napari_simmat.plugin.spectra import Spectra
 from napari_simmat.plugin.spectrum_plot import SpectrumPlot, short
 
@@ -38,6 +41,7 @@ class ChannelBrowser(QWidget):
         self._controller = controller
         self._images = controller.images
         self._image: MultiChannelImage | None = None
+        self._under_mouse: tuple[tuple[int, int] | None, Any] = (None, None)
         self.view = combo(tooltips.SHOWN)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setToolTip(tooltips.BAND)
@@ -50,8 +54,8 @@ class ChannelBrowser(QWidget):
         self.bar = ColourBar()
         self.plot = SpectrumPlot()
         self.plot.setToolTip(tooltips.SPECTRUM)
-        self.readout = small_text(tooltips.SPECTRUM)
-        self.readout.setWordWrap(False)
+        self.readout = QElidingLabel()
+        self.readout.setToolTip(tooltips.SPECTRUM)
         self.spectra = Spectra(controller, self)
         self._lay_out()
         self._connect()
@@ -62,8 +66,11 @@ class ChannelBrowser(QWidget):
         layout.setContentsMargins(6, 4, 6, 4)
         layout.setSpacing(4)
         layout.addWidget(self.view)
-        layout.addWidget(self.band)
-        layout.addWidget(self.slider)
+        band = QHBoxLayout()
+        band.setSpacing(6)
+        band.addWidget(self.slider, 1)
+        band.addWidget(self.band)
+        layout.addLayout(band)
         layout.addWidget(self.composer)
         layout.addWidget(self.wheel)
         layout.addWidget(self.bar)
@@ -74,17 +81,21 @@ class ChannelBrowser(QWidget):
         self.view.activated.connect(self._choose)
         self.slider.valueChanged.connect(self._slide)
         self.composer.changed.connect(self._compose)
-        self.plot.picked.connect(self.slider.setValue)
+        self.plot.picked.connect(self._pick)
         self._controller.closed.connect(self.spectra.close)
         self._images.opened.connect(self._show_image)
         self._images.picture_changed.connect(self._show_picture)
+        self._images.model_picture_wanted.connect(self._ask_for_model_view)
+        annotator = self._controller.annotator
+        annotator.encoded.connect(self._on_encoded)
+        annotator.model_view_ready.connect(self._show_model_view)
         self.spectra.pixel_changed.connect(self._show_pixel)
         self.spectra.objects_changed.connect(self.plot.set_objects)
         self.spectra.limits_known.connect(self.plot.set_limits)
 
     def sizeHint(self) -> QSize:
         """As narrow as napari's own docks."""
-        return QSize(270, 460)
+        return QSize(270, 340)
 
     def showEvent(self, event: Any) -> None:
         """Spectra are only followed while they are seen."""
@@ -106,6 +117,7 @@ class ChannelBrowser(QWidget):
             self.plot.set_image(image)
             self.composer.set_image(image)
             self.readout.setText("")
+            self._under_mouse = None, None
         many = image is not None and image.n_channels > 1
         self.setEnabled(image is not None)
         for widget in (self.slider, self.band):
@@ -139,6 +151,7 @@ class ChannelBrowser(QWidget):
         elif channels:
             self.composer.show_channels(channels)
         self.plot.mark(channels)
+        self._read_out(*self._under_mouse)
         self._name_band()
         self._ask_for_legend(image, picture)
 
@@ -159,13 +172,44 @@ class ChannelBrowser(QWidget):
         if self._image is not None:
             self._images.show_picture(picture_of(self._image, (channel,)))
 
+    def _pick(self, channel: int) -> None:
+        """Show a channel, also if the slider stands there already and three others are on screen."""
+        self.slider.blockSignals(True)
+        self.slider.setValue(channel)
+        self.slider.blockSignals(False)
+        self._slide(channel)
+
     def _compose(self, *_: Any) -> None:
         if self._image is not None:
             self._images.show_picture(picture_of(self._image, self.composer.channels))
 
+    # ------------------------------------------------------ what the model sees
+
+    def _on_encoded(self, *_: Any) -> None:
+        if self._images.picture == MODEL_PICTURE:
+            self._ask_for_model_view()
+
+    def _ask_for_model_view(self) -> None:
+        """Have it drawn now, or once the image is encoded."""
+        if self._controller.annotator.segmenter is not None:
+            self._controller.annotator.ask_model_view()
+
+    def _show_model_view(self, rgb: Any) -> None:
+        image = self._controller.annotator.image
+        if image is not None:
+            rows, columns = image.shape
+            size = (columns, rows)
+            self._images.show_drawn(
+                image, lambda: np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BILINEAR))
+            )
+
     # ----------------------------------------------------------------- legend
 
     def _ask_for_legend(self, image: MultiChannelImage, picture: Picture) -> None:
+        if picture == MODEL_PICTURE:
+            self._set_legend(None)
+            return
+
         def take(legend: Legend | None) -> None:
             if self._images.picture is picture and self._images.image is image:
                 self._set_legend(legend)
@@ -186,16 +230,20 @@ class ChannelBrowser(QWidget):
     # ------------------------------------------------------------------ pixel
 
     def _show_pixel(self, place: tuple[int, int] | None, values: Any) -> None:
+        self._under_mouse = place, values
         self.plot.set_pixel(values)
+        self._read_out(place, values)
+
+    def _read_out(self, place: tuple[int, int] | None, values: Any) -> None:
+        """The real numbers of what is on screen; napari's status bar only has those of the picture."""
         if place is None or self._image is None:
             self.readout.setText("")
             return
         picture = self._images.picture
         channels = picture.spec if picture is not None and not isinstance(picture.spec, str) else ()
-        shown = [f"{short(float(f'{values[i]:.4g}'))}" for i in channels]
+        numbers = " · ".join(short(float(f"{values[i]:.4g}")) for i in channels)
         unit = self._image.channels[channels[0]].unit if channels else ""
-        numbers = f": {', '.join(shown)} {unit}" if shown else ""
-        self.readout.setText(f"row {place[0]}, column {place[1]}{numbers}".rstrip())
+        self.readout.setText(f"[{place[0]}, {place[1]}]  {numbers} {unit}".rstrip())
 
 
 class _Composer(QWidget):
@@ -223,10 +271,13 @@ class _Composer(QWidget):
 
     def set_image(self, image: MultiChannelImage | None) -> None:
         """Offer the channels of another image."""
-        names = [] if image is None else [(channel.name, i) for i, channel in enumerate(image.channels)]
+        names = [] if image is None else [(_brief(channel), i) for i, channel in enumerate(image.channels)]
         last = len(names) - 1
         for k, box in enumerate(self.boxes):
             fill(box, names, round(last * (2 - k) / 2) if last > 2 else min(k, last))
+            for i, channel in enumerate(image.channels if image is not None else ()):
+                box.setItemData(i, channel.name, Qt.ItemDataRole.ToolTipRole)
+            box.view().setMinimumWidth(box.view().sizeHintForColumn(0) + 24)
 
     def show_channels(self, channels: Any) -> None:
         """Show which channels are on screen."""
@@ -234,6 +285,14 @@ class _Composer(QWidget):
             box.blockSignals(True)
             box.setCurrentIndex(channel)
             box.blockSignals(False)
+
+
+def _brief(channel: Channel) -> str:
+    """A name for narrow places: the wavelength alone where the name says no more."""
+    wave = channel.wavelength_nm
+    return (
+        channel.name.removesuffix(" nm") if wave is not None and channel.name.endswith("nm") else channel.name
+    )
 
 
 def band_text(image: MultiChannelImage, i: int) -> str:

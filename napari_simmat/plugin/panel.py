@@ -20,6 +20,7 @@ from napari_simmat.plugin.sections.candidate_section import CandidateSection
 from napari_simmat.plugin.sections.export_section import ExportSection
 from napari_simmat.plugin.sections.image_section import ImageSection
 from napari_simmat.plugin.sections.model_section import ModelSection
+from napari_simmat.plugin.sections.profile_section import ProfileSection
 from napari_simmat.plugin.sections.prompt_section import PromptSection
 from napari_simmat.plugin.sections.train_section import TrainSection
 
@@ -44,6 +45,7 @@ class SimmatPanel(QWidget):
         self.controller = controller = Controller(napari_viewer, journal=journal)
         self.image = ImageSection(controller.images)
         self.model = ModelSection(controller)
+        self.profile = ProfileSection(controller)
         self.prompt = PromptSection(controller)
         self.candidates = CandidateSection(controller)
         self.accept = AcceptSection(controller)
@@ -68,6 +70,7 @@ class SimmatPanel(QWidget):
         return (
             self.image,
             self.model,
+            self.profile,
             self.prompt,
             self.candidates,
             self.accept,

@@ -52,3 +52,15 @@ SPECTRUM = (
     "whose label is selected. Click on the plot to show that channel."
 )
 BROWSE = "Show or hide the channel browser: slider, false colours, legend and spectra."
+PROFILE = "Every channel that goes into the model, with its histogram and the limits between which the model sees it."
+METHOD = (
+    "Percentiles make images of different exposure alike; a fixed range keeps absolute differences between images."
+)
+LOW = "What the model takes as its darkest; everything below is the same to it."
+HIGH = "What the model takes as its brightest; everything above is the same to it."
+EVERYWHERE = "Give these percentiles to all channels that are scaled by percentiles."
+APPLY_PROFILE = "Start a new, untrained version of the model that sees the channels between these limits."
+BUILTIN_PROFILE = "Go back to the built-in profile of this modality."
+LOAD_PROFILE = "Use a profile (.json) that you or somebody else made for these channels."
+SAVE_PROFILE = "Save what the model sees as a small file that you can edit and share."
+MODEL_VIEW = "The three channels that the model's transfer layer makes of all that it sees, as a picture."
