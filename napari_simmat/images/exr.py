@@ -56,14 +56,19 @@ def read_exr(path: Path, *, part: str | None = None) -> Raw:
         rows, columns = _shape(headers[number])
         require_size(path, (max(1, len(headers[number].get("channels", ()))), rows, columns), 4)
         with OpenEXR.File(str(path), separate_channels=True, num_threads=0) as file:
-            planes = {name: np.asarray(each.pixels) for name, each in file.parts[number].channels.items()}
+            parts = file.parts[number : number + 1]  # none where the pixels are damaged
+            planes = {name: np.asarray(each.pixels) for each in parts for name, each in each.channels.items()}
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # the library raises what its C++ throws
         raise ImageError(
-            f"{path.name} is a damaged OpenEXR file ({reason(error)}), expected a complete one; get the file again or "
+            f"{path.name} is a damaged OpenEXR file{_why(error)}, expected a complete one; get the file again or "
             "save it anew."
         ) from error
+    if not planes:
+        raise ImageError(
+            f"{path.name} is a damaged OpenEXR file, expected a complete one; get the file again."
+        )
     raw = _described(planes, path)
     return Raw(
         raw.array,
@@ -73,6 +78,12 @@ def read_exr(path: Path, *, part: str | None = None) -> Raw:
         parts=tuple(names) if len(names) > 1 else (),
         part=names[number] if len(names) > 1 else "",
     )
+
+
+def _why(error: Exception) -> str:
+    """What the library said, unless that is only that it could not."""
+    text = reason(error)
+    return "" if text.startswith("Unable to open") else f" ({text})"
 
 
 def _described(planes: dict[str, Any], path: Path) -> Raw:

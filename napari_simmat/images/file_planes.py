@@ -72,7 +72,8 @@ def stacked(paths: Sequence[Path], names: Sequence[str]) -> Raw:
     from napari_simmat.images.formats import read  # which opens folders by what is below here
 
     raws = [read(path).without_opacity() for path in paths]
-    arrays, channels = [], []
+    arrays: list[Any] = []
+    channels: list[Channel] = []
     for raw, path, name in zip(raws, paths, names, strict=True):
         layout = layout_of(raw, path.name, None)
         if layout.stack:

@@ -91,12 +91,14 @@ def _thermal(key: str) -> SampleFormat:
         "thermal",
         Channel("temperature", "°C", role="thermal"),
         "uif",
-        8 if key == "celsius" else 16,
+        16,
         lambda plane, camera: to_celsius(plane, key),
     )
 
 
-def _depth(key: str, text: str, kinds: str, convert: Convert, role: str = "depth") -> SampleFormat:
+def _depth(
+    key: str, text: str, kinds: str, convert: Convert, role: str = "depth", bits: int = 16
+) -> SampleFormat:
     return _format(
         key,
         "depth",
@@ -104,7 +106,7 @@ def _depth(key: str, text: str, kinds: str, convert: Convert, role: str = "depth
         role,
         Channel("depth", "m", role="depth"),
         kinds,
-        8 if role == "disparity" else 16,
+        bits,
         convert,
     )
 
@@ -143,6 +145,7 @@ DEPTH_FORMATS = [
         "uif",
         depth_of_disparity,
         DISPARITY,
+        8,
     ),
     _depth(
         "disparity / 256",

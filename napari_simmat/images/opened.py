@@ -113,7 +113,7 @@ class Opened:
         channels = self._channels(raw, layout, len(array))
         format_ = require_sample_format(sample_format or self._format(raw, modality, array, channels))
         fitting = self._fitting(raw, array, channels)
-        if sample_format is not None and format_.key not in fitting:
+        if sample_format is not None and format_.key not in fitting and not format_.fits(array, channels):
             raise ImageError(
                 f"{self.label} with {len(array)} channels of {array.dtype} cannot be {format_.key!r} "
                 f"({format_.text}); choose one of {', '.join(fitting)}."
@@ -130,6 +130,7 @@ class Opened:
             assumptions.append(f"The numbers were taken as {format_.key}: {format_.text}.")
         if modality is None:
             modality = (None if _is_colour(channels) else format_.modality) or raw.modality or None
+        said_place = ", ".join(f"{letter}={i}" for (letter, _), i in zip(layout.stack, place, strict=True))
         image = MultiChannelImage(
             array if isinstance(array, da.Array) else np.ascontiguousarray(array),
             channels,
@@ -141,7 +142,7 @@ class Opened:
             assumptions=tuple(assumptions),
             georeference=raw.georeference,
             camera=raw.camera,
-            facts=raw.facts,
+            facts={**raw.facts, "slice": said_place} if said_place else raw.facts,
             levels=self._levels(raw, layout, place) if format_.key == AS_STORED and same_grid else (),
         )
         image = with_meaning(image, modality)

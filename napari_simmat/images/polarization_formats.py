@@ -171,7 +171,7 @@ def _mosaic_formats(colour: bool) -> list[SampleFormat]:
         if {a, d}
         in ({0, 90}, {45, 135})  # crossed polarizers stand across from each other on every such sensor
     ]
-    if colour:  # all known sensors have Sony's; cut out of a frame it begins with any of its pixels
+    if colour:  # all known sensors have Sony's, and their images may be mirrored
         layouts = [layout for layout in layouts if sorted(layout[0]) in ([45, 90], [0, 135])]
     layouts.sort(key=lambda layout: layout != SONY_LAYOUT)
     least = 4 if colour else 2

@@ -172,9 +172,9 @@ def _mosaic(raw: Raw, path: Path) -> Raw:
         "by its name" * (named is not None),
     ]
     sentence = (
-        f"It is the raw frame of a polarization camera {' and '.join(filter(None, known))}. Nothing tells which pixel has "
-        "which polarizer; that of Sony's sensors is the default. Choose another sample format if it is another, or "
-        "'as stored' if it is no such frame."
+        f"It is the raw frame of a polarization camera {' and '.join(filter(None, known))}. Nothing tells which pixel "
+        "has which polarizer; the layout of Sony's sensors is the default. Choose another sample format if it has "
+        "another, or 'as stored' if it is no such frame."
     )
     facts = dict(raw.facts)
     if named is not None:

@@ -45,6 +45,9 @@ class Stated(BaseModel):
     sample_format: str = Field(default="", description="What the stored numbers mean.")
     channel_names: list[str] | None = Field(default=None, description="One for each channel.")
     wavelengths_nm: list[float] | None = Field(default=None, description="One for each channel.")
+    unit: str | list[str | None] | None = Field(
+        default=None, description="Of the numbers: one for all channels, or a list with one for each."
+    )
     camera: StatedCamera | None = Field(default=None, description="The geometry that it was taken with.")
 
 
@@ -101,5 +104,12 @@ def _with_channels(raw: Raw, found: Stated) -> Raw:
         channels = tuple(
             replace(channel, wavelength_nm=wave) if channel.wavelength_nm is None else channel
             for channel, wave in zip(named, waves, strict=True)
+        )
+    units = [found.unit] * count if isinstance(found.unit, str) else found.unit
+    if units is not None and len(units) == count and any(units):
+        named = channels or tuple(Channel(f"channel {i}") for i in range(count))
+        channels = tuple(
+            replace(channel, unit=channel.unit or (unit or "")[:40])
+            for channel, unit in zip(named, units, strict=True)
         )
     return replace(raw, channels=channels) if channels else raw

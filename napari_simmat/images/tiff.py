@@ -24,7 +24,7 @@ from napari_simmat.images.image import Channel
 from napari_simmat.images.lazy import IN_MEMORY_BYTES
 from napari_simmat.images.raw import Raw, reason, require_size
 from napari_simmat.images.roles import COLOURS
-from napari_simmat.images.statements import stated
+from napari_simmat.images.statements import parsed, stated
 from napari_simmat.images.tiff_tiles import lazy_series
 from napari_simmat.images.wavelengths import band_names, in_nanometres
 
@@ -235,6 +235,8 @@ def _with_description(raw: Raw, file: tifffile.TiffFile, number: int) -> Raw:
     if file.is_imagej and file.imagej_metadata:
         return _described_by_imagej(raw, file.imagej_metadata, file)
     shaped = file.shaped_metadata
+    if not shaped and number == 0:
+        return stated(raw, parsed(file.pages.first.description))
     if not shaped or number >= len(shaped):
         return raw
     raw = _named(raw, shaped[number].get("channel_names"))
