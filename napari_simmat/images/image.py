@@ -224,7 +224,8 @@ class MultiChannelImage:
     def content_key(self) -> str:
         """Hash of pixels, shape and type: equal for equal content, whatever its name or modality.
 
-        Of a lazy image only a coarse grid of pixels is looked at, with the file's size and date and the window's
+        Slices of a stack and windows of a large image differ also by their place: many of them are empty. Of a lazy
+        image only a coarse grid of pixels is looked at, with the file's size and date and the window's
         place in it.
 
         Returns
@@ -238,6 +239,8 @@ class MultiChannelImage:
     def _content_key(self) -> str:
         digest = hashlib.blake2b(digest_size=16)
         digest.update(f"{self.data.dtype.name} {self.data.shape}".encode())
+        if self.origin != (0, 0) or "slice" in self.facts:
+            digest.update(f"{self.origin} {self.facts.get('slice', '')}".encode())
         if self.is_lazy:
             try:
                 stat = self.source.stat() if self.source is not None else None

@@ -9,16 +9,19 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_simmat.annotator import Annotator
+from napari_simmat.annotator import Annotator, Job, Progress
 from napari_simmat.errors import SimmatError
-from napari_simmat.images import MultiChannelImage
+from napari_simmat.images import ModalityProfile, MultiChannelImage
+from napari_simmat.images.profile_files import load_profile, save_profile
 from napari_simmat.journal import Journal
 from napari_simmat.plugin.executor import Executor
 from napari_simmat.plugin.geometry import to_pixels
 from napari_simmat.plugin.image_choice import ImageChoice
 from napari_simmat.plugin.keys import CanvasKeys
 from napari_simmat.plugin.mouse import CanvasMouse
+from napari_simmat.plugin.regions import Region, holds, is_large, region_around
 from napari_simmat.plugin.stage import Stage
+from napari_simmat.plugin.thumbnails import Backdrop, backdrop
 
 _SYNC_MS = 150
 """How long after an edit the labels are looked at: a brush stroke tells of itself many times."""
@@ -55,6 +58,8 @@ class Controller(QObject):
         self.stage = Stage(viewer)
         self.sign = 1
         self._is_closed = False
+        self._region: Region | None = None
+        self._waiting: tuple[float, float, Callable[[int, int], object]] | None = None
         self._mouse = CanvasMouse(viewer, on_click=self._on_click, on_drag=self._on_drag, on_box=self._on_box)
         self._keys = CanvasKeys(viewer, self._actions(), self._wants_keys, self)
         self._sync = QTimer(self)
@@ -163,6 +168,25 @@ class Controller(QObject):
         """Answer with another version of the adapter."""
         self._try(lambda: self.annotator.use_version(self.annotator.versions.all[index]))
 
+    def use_profile(self, profile: ModalityProfile) -> None:
+        """See the channels in another way, with a new untrained version."""
+        if self._try(lambda: self.annotator.use_profile(profile)):
+            self.said.emit("A new, untrained version sees the image with this profile.", False)
+
+    def load_profile(self, path: Path) -> None:
+        """Use a profile file."""
+
+        def load() -> None:
+            self.annotator.use_profile(load_profile(path))
+            self.said.emit(f"A new, untrained version sees the image with {path.name}.", False)
+
+        self._try(load)
+
+    def save_profile(self, profile: ModalityProfile, path: Path) -> None:
+        """Write a profile to a file."""
+        if self._try(lambda: save_profile(profile, path)):
+            self.said.emit(f"Saved {path.name}.", False)
+
     def close(self) -> None:
         """Stop everything at its next step and leave the window as it was; does not wait."""
         if self._is_closed:
@@ -186,6 +210,7 @@ class Controller(QObject):
 
     def _connect(self) -> None:
         self.images.opened.connect(self._on_opened)
+        self.images.moved.connect(self._on_moved)
         self.images.problem.connect(self._on_problem)
         self.stage.edited.connect(self._on_edited)
         annotator = self.annotator
@@ -211,18 +236,91 @@ class Controller(QObject):
 
     def _on_opened(self, layer: Any, image: MultiChannelImage | None) -> None:
         self.annotator.set_image(None)
+        region, self._region = self._region, None
         if layer is None:
+            self._waiting = None
             # The layer may be going at this very moment, and napari is not done with the others.
             QTimer.singleShot(0, self._leave_stage)
-        else:
-            assert image is not None
-            self.stage.set_image_layer(layer, image.shape)
+        elif image is not None and not is_large(image):
+            self.stage.set_image_layer(layer, image.shape, index=self.images.index)
             self.annotator.set_image(image)
+        elif image is not None and region is not None and layer == self.stage.image_layer:
+            self._open_region(region)
+        elif image is not None:
+            self.stage.set_image_layer(layer, image.shape, index=self.images.index)
+            self.said.emit("Large image: click on an object to have the model look there.", False)
         self._keys.refresh()
+        self._go_on()
 
     def _leave_stage(self) -> None:
-        if self.images.layer is None and not self._is_closed:
+        if self.images.image is None and not self._is_closed:
             self.stage.set_image_layer(None)
+
+    def _on_moved(self, is_here: bool) -> None:
+        """A slider of a stack was moved: what belongs to the slice at hand is not over another one."""
+        if not is_here:
+            self.annotator.clear()
+        self.stage.show_slice(is_here)
+
+    def _open_region(self, region: Region) -> None:
+        """Work on a region of the large image at hand."""
+        layer, image = self.images.layer, self.images.image
+        assert image is not None
+        self._region = region
+        top, left, bottom, right = (min(a, b) for a, b in zip(region, image.shape * 2, strict=True))
+        self.annotator.set_image(None)
+        self.stage.set_image_layer(
+            layer, (bottom - top, right - left), index=self.images.index, region=(top, left)
+        )
+        self.stage.prepare()
+
+        def work(progress: Progress) -> tuple[MultiChannelImage, Backdrop]:
+            window = image.window(*region)
+            return window, backdrop(window)
+
+        def take(opened: tuple[MultiChannelImage, Backdrop]) -> None:
+            if self.images.image is image and self._region == region and not self._is_closed:
+                window, self.images.backdrop = opened
+                self.annotator.set_image(window)
+                self._go_on()
+
+        def failed(error: Exception) -> None:
+            if self._region == region:
+                self._region = self._waiting = None
+                self._on_problem(str(error))
+
+        title = f"Reading a region of {image.name}"
+        self.executor(Job("region", title, work=work, take=take, failed=failed))
+
+    def _ask_at(self, y: float, x: float, ask: Callable[[int, int], object]) -> None:
+        """Ask about a pixel of the image layer, once what is there is open.
+
+        `ask` is given the row and column of the first pixel that is worked on.
+        """
+        image = self.images.image
+        if self.images.is_moving or image is None:
+            self._waiting = (y, x, ask) if self.images.is_moving else None
+            if not self.images.is_moving:
+                self.said.emit("Open or choose an image first.", False)
+            return
+        rows, columns = image.shape
+        if is_large(image) and holds((0, 0, rows, columns), y, x):
+            is_elsewhere = self._region is None or not holds(self._region, y, x)
+            if is_elsewhere:
+                self._open_region(region_around(image.shape, y, x))
+            if is_elsewhere or self.annotator.image is None:
+                self._waiting = y, x, ask
+                return
+        elif is_large(image):
+            self.said.emit("This is outside of the image; click on the image.", True)
+            return
+        self._try(lambda: ask(*self.stage.origin))
+
+    def _go_on(self) -> None:
+        """Do what waited for an image or region to be opened."""
+        if self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            self._ask_at(*waiting)
 
     def _on_ready(self, restored: int) -> None:
         self._try(self._show_objects)
@@ -230,8 +328,11 @@ class Controller(QObject):
 
     def _show_objects(self) -> None:
         """Make the objects layer if it is not there (any more), with all that was accepted."""
-        if self.annotator.book is not None and self.stage.objects is None:
-            self.annotator.attach(self.stage.show_objects(self.annotator.labels))
+        book = self.annotator.book
+        if book is not None:
+            layer = self.stage.show_objects(self.annotator.labels)
+            if book.target is not layer:
+                self.annotator.attach(layer)
 
     def _on_prompt(self, prompt: Any) -> None:
         if self.stage.image_layer is not None:
@@ -242,17 +343,17 @@ class Controller(QObject):
             self.stage.show_mask(None if answer is None else answer.mask)
 
     def _on_click(self, world: Any, is_opposite: bool) -> None:
-        if self.annotator.image is None:
+        self.images.catch_up()
+        if self.images.layer is None:
             self.said.emit("Open or choose an image first.", False)
             return
         label = 1 - self.sign if is_opposite else self.sign
-        y, x = to_pixels(self.stage.image_layer, world)
-        self._try(lambda: self.annotator.click(y, x, label))
+        y, x = to_pixels(self.images.layer, world)
+        self._ask_at(y, x, lambda top, left: self.annotator.click(y - top, x - left, label))
 
     def _on_drag(self, start: Any, end: Any) -> None:
-        layer = self.stage.image_layer
-        if layer is not None:
-            self.stage.show_box((*to_pixels(layer, start), *to_pixels(layer, end)))
+        if self.stage.image_layer is not None:
+            self.stage.show_box((*self._to_pixels(start), *self._to_pixels(end)))
 
     def _on_box(self, corners: tuple[Any, Any] | None) -> None:
         layer = self.stage.image_layer
@@ -261,15 +362,28 @@ class Controller(QObject):
         if corners is None:
             self.stage.show_box(self.annotator.prompt.box)
             return
+        self.images.catch_up()
         (y0, x0), (y1, x1) = (to_pixels(layer, corner) for corner in corners)
-        if not self._try(lambda: self.annotator.set_box(y0, x0, y1, x1)):
-            self.stage.show_box(self.annotator.prompt.box)
+
+        def ask(top: int, left: int) -> None:
+            try:
+                self.annotator.set_box(y0 - top, x0 - left, y1 - top, x1 - left)
+            except SimmatError:
+                self.stage.show_box(self.annotator.prompt.box)
+                raise
+
+        self._ask_at((y0 + y1) / 2, (x0 + x1) / 2, ask)
+
+    def _to_pixels(self, world: Any) -> tuple[float, float]:
+        """Row and column in what is worked on: the image, or a region of it."""
+        (y, x), (top, left) = to_pixels(self.stage.image_layer, world), self.stage.origin
+        return y - top, x - left
 
     def _label_at_cursor(self) -> int:
         layer, book = self.stage.image_layer, self.annotator.book
         if layer is None or book is None:
             return 0
-        y, x = (round(v) for v in to_pixels(layer, self.viewer.cursor.position))
+        y, x = (round(v) for v in self._to_pixels(self.viewer.cursor.position))
         height, width = book.known.shape
         return int(book.known[y, x]) if 0 <= y < height and 0 <= x < width else 0
 

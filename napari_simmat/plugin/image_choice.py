@@ -2,29 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from napari.layers import Image
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_simmat.annotator import Job, Progress
-from napari_simmat.errors import AmbiguousAxesError
+from napari_simmat.errors import AmbiguousAxesError, ImageError
 from napari_simmat.images import MultiChannelImage
+from napari_simmat.images.axes import layout_of
+from napari_simmat.images.opened import open_file
 from napari_simmat.plugin.executor import Executor
+from napari_simmat.plugin.painting import painting_of, watch
 from napari_simmat.plugin.pictures import (
     IMAGE,
+    MODEL_PICTURE,
     QUESTION,
+    TAKEN,
     Picture,
-    image_reader,
     layer_data,
+    opened_layer,
     pictures_of,
     render,
+    taken_of,
 )
+from napari_simmat.plugin.regions import is_large
+from napari_simmat.plugin.taken import Taken
 from napari_simmat.plugin.thumbnails import Backdrop, backdrop
+
+SETTLE_MS = 200
+"""How long a slider must rest before its slice is opened."""
+
+_LIST_EVENTS = ("inserted", "removed", "renamed")
+
+
+@dataclass(frozen=True, eq=False)
+class _Reading:
+    """What came of reading a layer."""
+
+    image: MultiChannelImage
+    taken: Taken | None
+    backdrop: Backdrop | None
+    stack_axes: tuple[int, ...] = ()
+    index: tuple[int, ...] = ()
+    drawn: tuple[Any, dict[str, Any], str] | None = None
+    """How it has to be shown, where the layer does not show it yet."""
+    is_upright: bool = True
+    """Whether rows and columns are what napari shows of the layer."""
 
 
 class ImageChoice(QObject):
-    """The image layer at hand and the image behind it.
+    """The image layer at hand and the image behind it: of a stack the slice that is shown.
 
     Parameters
     ----------
@@ -39,8 +71,15 @@ class ImageChoice(QObject):
     opened = Signal(object, object)
     """A layer and its image are to be worked on; None and None if there is none any more."""
 
+    moved = Signal(bool)
+    """A slider of the stack at hand stands on the slice that is worked on (True) or on another one, which is opened
+    once the slider rests."""
+
     asked = Signal(object)
     """The user has to say which axis holds the channels (an `AmbiguousAxesError`), or has said it (None)."""
+
+    model_picture_wanted = Signal()
+    """Somebody who knows the model has to draw what it sees, and give it to `show_drawn`."""
 
     picture_changed = Signal()
     """The image is to be shown in another way: see `picture`."""
@@ -51,20 +90,33 @@ class ImageChoice(QObject):
         super().__init__(parent)
         self.layer: Any = None
         self.image: MultiChannelImage | None = None
+        self.taken: Taken | None = None
+        self.index: tuple[int, ...] = ()
         self.picture: Picture | None = None
         self.question: AmbiguousAxesError | None = None
         self.backdrop: Backdrop | None = None
         self._viewer = viewer
         self._execute = executor
-        self._axes: dict[Any, int] = {}
+        self._answers: dict[Any, Taken] = {}
         self._pictures: dict[Any, Picture] = {}
-        self._reading: Job | None = None
-        for event in (
-            viewer.layers.events.inserted,
-            viewer.layers.events.removed,
-            viewer.layers.events.renamed,
-        ):
-            event.connect(self._on_layers)
+        self._stack_axes: tuple[int, ...] = ()
+        self._reading: tuple[Any, Job] | None = None
+        self._asking: Any = None
+        self._inserted: list[Any] = []
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(SETTLE_MS)
+        self._settle.timeout.connect(self._open_slice)
+        self._together = QTimer(self)
+        self._together.setSingleShot(True)
+        self._together.setInterval(0)
+        self._together.timeout.connect(self._join_inserted)
+        watch(viewer)
+        for name in _LIST_EVENTS:
+            getattr(viewer.layers.events, name).connect(self._on_layers)
+        viewer.dims.events.current_step.connect(self._on_step)
+
+    # ---------------------------------------------------------------- what there is
 
     @property
     def layers(self) -> list[Any]:
@@ -77,51 +129,66 @@ class ImageChoice(QObject):
         if self.image is None:
             return []
         if _is_ours(self.layer):
-            return pictures_of(self.image)
+            others = [MODEL_PICTURE] if painting_of(self.layer) is None else []
+            return pictures_of(self.image) + others
         if self.layer.rgb or self.layer.ndim < 3:
             return [Picture("as in napari", (0,))]
         return [Picture(channel.name, (i,)) for i, channel in enumerate(self.image.channels)]
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether another image or slice is about to be opened."""
+        return self._settle.isActive() or self._reading is not None
 
     def start(self) -> None:
         """Begin with the topmost image that is there."""
         self._on_layers()
 
-    def choose(self, layer: Any, *, modality: str | None = None) -> None:
-        """Work on the image of this layer; None: on none."""
-        if self._reading is not None:
-            self._reading.cancel.set()
+    # ---------------------------------------------------------------- what the user decides
+
+    def choose(self, layer: Any) -> None:
+        """Work on the image of this layer, of a stack on the slice that is shown; None: on none."""
         if layer is None:
+            self._stop_reading()
             self._set(None, None)
-            return
-        if layer != self.layer:
-            self._set_question(None)
-        read = image_reader(layer, channel_axis=self._axes.get(layer), modality=modality)
-
-        def work(progress: Progress) -> tuple[MultiChannelImage, Backdrop]:
-            image = read()
-            return image, backdrop(image)
-
-        job = Job(
-            "read",
-            f"Reading {layer.name}",
-            work=work,
-            take=lambda result: None if job.cancel.is_set() else self._read(layer, *result),
-            failed=lambda error: None if job.cancel.is_set() else self._failed(layer, error),
-        )
-        self._reading = job
-        self._execute(job)
+        else:
+            self._open(layer)
 
     def answer(self, axis: int) -> None:
         """The user's answer to the question for the channel axis."""
         if self._asking is not None:
             layer = self._asking
-            self._axes[layer] = axis
-            self.choose(layer)
+            taken = self._taken_of(layer)
+            if taken is not None:
+                self._open(layer, lambda: taken.with_channel_axis(axis))
 
     def set_modality(self, modality: str) -> None:
         """Understand the channels as another modality."""
-        if self.layer is not None and self.image is not None and modality != self.image.modality:
-            self.choose(self.layer, modality=modality)
+        image, taken = self.image, self.taken
+        if image is None or modality == image.modality:
+            return
+        if taken is not None:
+            self._open(self.layer, lambda: taken.with_modality(modality))
+        else:
+            self._open(self.layer, image=lambda: image.with_modality(modality))
+
+    def set_channel_axis(self, axis: int | None) -> None:
+        """Take another axis for the channels; None: as the file says."""
+        taken = self.taken
+        if taken is not None and axis != taken.channel_axis:
+            self._open(self.layer, lambda: taken.with_channel_axis(axis))
+
+    def set_sample_format(self, key: str) -> None:
+        """Understand the stored numbers in another way."""
+        taken = self.taken
+        if taken is not None:
+            self._open(self.layer, lambda: taken.with_sample_format(key))
+
+    def set_part(self, part: str) -> None:
+        """Take another array of the same file."""
+        taken = self.taken
+        if taken is not None and part != taken.opened.raw.part:
+            self._open(self.layer, lambda: taken.with_part(part))
 
     def show_picture(self, picture: Picture) -> None:
         """Show the image in another way; the model sees what it saw before."""
@@ -130,51 +197,144 @@ class ImageChoice(QObject):
             return
         self.picture = self._pictures[layer] = picture
         self.picture_changed.emit()
-        if _is_ours(layer):
-
-            def take(drawn: tuple[Any, Backdrop]) -> None:
-                if layer == self.layer:
-                    layer.data, self.backdrop = drawn
-
-            self._execute(
-                Job(
-                    "show",
-                    f"Drawing {image.name}",
-                    work=lambda progress: (render(image, picture.spec), backdrop(image, picture.spec)),
-                    take=take,
-                    failed=lambda error: self.problem.emit(str(error)),
-                )
-            )
+        if picture == MODEL_PICTURE:
+            self.model_picture_wanted.emit()
+            return
+        painting = painting_of(layer)
+        if _is_ours(layer) and painting is not None:
+            if painting.spec != picture.spec:
+                painting.show(picture.spec)
+                layer.refresh(extent=False)
+            if not is_large(image):
+                self._draw(layer, lambda: (None, backdrop(image, picture.spec)))
+        elif _is_ours(layer):
+            self._draw(layer, lambda: (render(image, picture.spec), backdrop(image, picture.spec)))
         elif layer.ndim >= 3 and not layer.rgb and not isinstance(picture.spec, str):
-            self._viewer.dims.set_current_step(self._viewer.dims.ndim - 3, int(picture.spec[0]))
+            axis = next(
+                i for i in range(layer.ndim) if i not in (*self._stack_axes, layer.ndim - 2, layer.ndim - 1)
+            )
+            self._viewer.dims.set_current_step(
+                self._viewer.dims.ndim - layer.ndim + axis, int(picture.spec[0])
+            )
+
+    def show_drawn(self, image: MultiChannelImage, draw: Callable[[], Any]) -> None:
+        """Show what `draw` makes of the image at hand, (Y, X, 3) uint8, if what the model sees is still wanted."""
+        layer = self.layer
+        if image is self.image and self.picture == MODEL_PICTURE:
+            self._draw(layer, lambda: (draw(), backdrop(image)))
+
+    def catch_up(self) -> None:
+        """Open the slice that is shown at once: somebody clicks on it."""
+        if self._settle.isActive():
+            self._settle.stop()
+            self._open_slice()
 
     def close(self) -> None:
         """Stop listening."""
-        events = self._viewer.layers.events
-        for event in (events.inserted, events.removed, events.renamed):
-            event.disconnect(self._on_layers)
+        self._settle.stop()
+        self._together.stop()
+        for name in _LIST_EVENTS:
+            getattr(self._viewer.layers.events, name).disconnect(self._on_layers)
+        self._viewer.dims.events.current_step.disconnect(self._on_step)
 
-    _asking: Any = None
+    # ---------------------------------------------------------------- reading
 
-    def _read(self, layer: Any, image: MultiChannelImage, behind: Backdrop) -> None:
+    def _taken_of(self, layer: Any) -> Taken | None:
+        taken, known = taken_of(layer), self._answers.get(layer)
+        if taken is None or known is None or _is_ours(layer):
+            return taken
+        return replace(known, opened=taken.opened)  # the layer may have other pixels by now
+
+    def _open(
+        self,
+        layer: Any,
+        change: Callable[[], Taken] | None = None,
+        *,
+        image: Callable[[], MultiChannelImage] | None = None,
+    ) -> None:
+        """Read the image of a layer, taken otherwise if `change` or `image` says so."""
+        self._stop_reading()
+        if layer != self.layer and layer != self._asking:
+            self._set_question(None)
+        taken, question = self._taken_of(layer), layer.metadata.get(QUESTION)
+        known, ours = layer.metadata.get(IMAGE), _is_ours(layer)
+        position, shape = self._position(layer), layer.data.shape[: layer.ndim]
+
+        def work(progress: Progress) -> _Reading:
+            if taken is None:
+                found = known if image is None else image()
+                return _Reading(found, None, _behind(found))
+            if question is not None and change is None:
+                raise question
+            wanted = taken if change is None else change()
+            axes, upright = _stack_axes(wanted, shape, ours=ours)
+            has_new_stack = change is not None and ours and wanted.stack != taken.stack
+            if has_new_stack or not upright:
+                index: tuple[int, ...] = (0,) * len(wanted.stack)
+            else:
+                index = tuple(position[axis] for axis in axes)
+            found = wanted.image(index)
+            drawn = None
+            if (change is not None and ours) or not upright:
+                drawn = layer_data(found if not any(index) else wanted.image(), wanted)
+            return _Reading(found, wanted, _behind(found), axes, index, drawn, upright)
+
+        job = Job(
+            "read",
+            f"Reading {layer.name}",
+            work=work,
+            take=lambda reading: None if job.cancel.is_set() else self._read(layer, reading),
+            failed=lambda error: None if job.cancel.is_set() else self._failed(layer, error),
+        )
+        self._reading = layer, job
+        self._execute(job)
+
+    def _stop_reading(self) -> None:
+        self._settle.stop()
+        if self._reading is not None:
+            self._reading[1].cancel.set()
+            self._reading = None
+
+    def _read(self, layer: Any, reading: _Reading) -> None:
         self._reading = None
-        self.backdrop = behind
         if layer not in self._viewer.layers:
+            self._on_layers()
             return
         self._set_question(None)
-        axis = self._axes.get(layer)
-        if QUESTION in layer.metadata:
-            layer.metadata = {IMAGE: image}
-            layer.data = render(image, pictures_of(image)[0].spec)
-        elif _is_ours(layer):
-            layer.metadata = {**layer.metadata, IMAGE: image}
-        elif axis is not None and not layer.rgb and axis % layer.ndim != 0:
-            # napari shows the last two axes, which are no rows and columns here: show a picture instead.
-            data, options, _ = layer_data(image)
+        if reading.drawn is not None:
+            layer = self._redraw(layer, reading)
+        if _is_ours(layer):
+            layer.metadata = {**layer.metadata, IMAGE: reading.image}
+        elif reading.taken is not None:
+            self._answers[layer] = reading.taken
+        self.taken, self.index, self._stack_axes = reading.taken, reading.index, reading.stack_axes
+        self.backdrop = reading.backdrop
+        self._set(layer, reading.image)
+        self._on_step()  # the slider may have gone on meanwhile
+
+    def _redraw(self, layer: Any, reading: _Reading) -> Any:
+        """Show an image that is taken otherwise: in the same layer if napari can, else in one in its place."""
+        assert reading.drawn is not None
+        data, options, _ = reading.drawn
+        viewer = self._viewer
+        same_kind = layer.multiscale == options["multiscale"] and layer.ndim == np.ndim(_finest(data)) - 1
+        if _is_ours(layer) and layer.rgb and same_kind:
+            self._pictures.pop(layer, None)
+            layer.metadata = options["metadata"]
+            layer.data = data
+            if "scale" in options:
+                layer.scale, layer.units = options["scale"], options["units"]
+            return layer
+        place = viewer.layers.index(layer)
+        made = Image(data, **options)
+        self.layer = made  # so that it is not chosen by itself, and the former one is not missed
+        if reading.is_upright:
+            viewer.layers.remove(layer)
+            viewer.layers.insert(place, made)
+        else:  # napari shows the last two axes, which are no rows and columns here
             layer.visible = False
-            self.layer = layer  # so that the new layer is not chosen by itself
-            layer = self._viewer.add_image(data, **options)
-        self._set(layer, image)
+            viewer.add_layer(made)
+        return made
 
     def _failed(self, layer: Any, error: Exception) -> None:
         self._reading = None
@@ -182,19 +342,24 @@ class ImageChoice(QObject):
             self._set(None, None)
             self._asking = layer
             self._set_question(error)
-        else:
-            self.problem.emit(str(error))
-            self.layers_changed.emit()  # the panel shows again what is in fact at hand
+            return
+        self.problem.emit(str(error))
+        if layer == self.layer and self._index_shown() != self.index:
+            self.index = self._index_shown()
+            self._set(layer, None)  # what is shown is not what could be worked on
+        self.layers_changed.emit()  # the panel shows again what is in fact at hand
 
     def _set(self, layer: Any, image: MultiChannelImage | None) -> None:
         is_other_image = layer is not None and layer == self.layer and image is not self.image
         self.layer, self.image = layer, image
+        if layer is None:
+            self.taken, self.index, self._stack_axes = None, (), ()
         pictures, before = self.pictures, self._pictures.get(layer)
         stays = before is not None and (before in pictures or not is_other_image)
         self.picture = before if stays else next(iter(pictures), None)
-        self.opened.emit(layer, image)
+        self.opened.emit(layer if image is not None else None, image)
         self.picture_changed.emit()
-        if is_other_image and _is_ours(layer) and self.picture is not None:
+        if is_other_image and image is not None and _is_ours(layer) and self.picture is not None:
             self.show_picture(self.picture)  # the same pixels mean something else now
 
     def _set_question(self, question: AmbiguousAxesError | None) -> None:
@@ -203,18 +368,125 @@ class ImageChoice(QObject):
         self.question = question
         self.asked.emit(question)
 
+    def _draw(self, layer: Any, work: Callable[[], tuple[Any, Backdrop]]) -> None:
+        def take(drawn: tuple[Any, Backdrop]) -> None:
+            if layer == self.layer:
+                data, self.backdrop = drawn
+                if data is not None:
+                    layer.data = data
+
+        self._execute(
+            Job(
+                "show",
+                f"Drawing {layer.name}",
+                work=lambda progress: work(),
+                take=take,
+                failed=lambda error: self.problem.emit(str(error)),
+            )
+        )
+
+    # ---------------------------------------------------------------- slices
+
+    def _position(self, layer: Any) -> tuple[int, ...]:
+        """Where the sliders stand, in pixels of this layer, and inside of it."""
+        shape = layer.data.shape[: layer.ndim]
+        if layer.ndim < 3 or layer not in self._viewer.layers:
+            return (0,) * layer.ndim
+        place = layer.world_to_data(self._viewer.dims.point)[-layer.ndim :]
+        return tuple(int(np.clip(round(float(v)), 0, n - 1)) for v, n in zip(place, shape, strict=True))
+
+    def _index_shown(self) -> tuple[int, ...]:
+        position = self._position(self.layer) if self._stack_axes else ()
+        return tuple(position[axis] for axis in self._stack_axes)
+
+    def _on_step(self, event: Any = None) -> None:
+        if self.layer is None or not self._stack_axes or self.layer not in self._viewer.layers:
+            return
+        is_here = self._index_shown() == self.index and self.image is not None
+        if is_here:
+            self._stop_reading()
+        elif self._index_shown() != self.index:
+            self._settle.start()
+        self.moved.emit(is_here)
+
+    def _open_slice(self) -> None:
+        if self.layer is not None and self._index_shown() != self.index:
+            self._open(self.layer)
+
+    # ---------------------------------------------------------------- layers that come and go
+
     def _on_layers(self, event: Any = None) -> None:
         gone = event is not None and event.type == "removed" and event.value
+        if event is not None and event.type == "inserted" and TAKEN in event.value.metadata:
+            self._inserted.append(event.value)
+            self._together.start()
         if gone:
-            self._axes.pop(gone, None)
+            self._answers.pop(gone, None)
             self._pictures.pop(gone, None)
         if gone and gone == self._asking:
             self._set_question(None)
+        if gone and self._reading is not None and gone == self._reading[0] and gone != self.layer:
+            self._stop_reading()
         if gone and gone == self.layer:
             self.choose(None)
         self.layers_changed.emit()
         if self.layer is None and self._reading is None and self.question is None and self.layers:
             self.choose(self.layers[-1])
+
+    def _join_inserted(self) -> None:
+        """Files that were dropped together may make up one image; napari gives each to the reader alone."""
+        layers, self._inserted = self._inserted, []
+        paths = [_file_of(layer) for layer in layers]
+        if len(paths) < 2 or None in paths or len(set(paths)) < len(paths):
+            return
+        if len({path.parent for path in paths if path is not None}) > 1:
+            return
+
+        def work(progress: Progress) -> Any:
+            try:
+                return opened_layer(open_file([path for path in paths if path is not None]))
+            except ImageError:  # they are images of their own
+                return None
+
+        def take(joint: Any) -> None:
+            if joint is not None and all(layer in self._viewer.layers for layer in layers):
+                data, options, _ = joint
+                made = Image(data, **options)
+                self._viewer.add_layer(made)
+                self._inserted.clear()
+                for layer in layers:
+                    self._viewer.layers.remove(layer)
+                if self.layer != made and (self._reading is None or self._reading[0] != made):
+                    self.choose(made)
+
+        self._execute(Job("join", "Looking at the files together", work=work, take=take))
+
+
+def _stack_axes(taken: Taken, shape: tuple[int, ...], *, ours: bool) -> tuple[tuple[int, ...], bool]:
+    """Which axes of a layer its slices lie along, and whether its last two are rows and columns."""
+    if ours:
+        return tuple(range(len(taken.stack))), True
+    raw = taken.opened.raw
+    layout = layout_of(raw, taken.opened.label, taken.channel_axis)
+    return tuple(axis for _, axis in layout.stack), (layout.rows, layout.columns) == (
+        len(shape) - 2,
+        len(shape) - 1,
+    )
+
+
+def _behind(image: MultiChannelImage) -> Backdrop | None:
+    """What thumbnails are drawn on; of a large image that is the region in use."""
+    return None if is_large(image) else backdrop(image)
+
+
+def _file_of(layer: Any) -> Path | None:
+    taken: Taken = layer.metadata[TAKEN]
+    source = taken.opened.source
+    return source if source is not None and source.is_file() else None
+
+
+def _finest(data: Any) -> Any:
+    return data[0] if isinstance(data, list) else data
 
 
 def _is_image(layer: Any) -> bool:

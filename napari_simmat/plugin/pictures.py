@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_simmat.errors import AmbiguousAxesError
-from napari_simmat.images import MultiChannelImage, as_image, open_image
+from napari_simmat.images import MultiChannelImage
 from napari_simmat.images.composites import presets_for
 from napari_simmat.images.display import as_rgb, screen_rgb
+from napari_simmat.images.opened import Opened, open_file
+from napari_simmat.plugin.painting import Painting
+from napari_simmat.plugin.regions import is_large
+from napari_simmat.plugin.taken import Taken, taken_from_layer
 
 IMAGE = "napari-simmat image"
 """Key in a layer's metadata of the `MultiChannelImage` that the layer is a picture of."""
+
+TAKEN = "napari-simmat taken"
+"""Key in a layer's metadata of the `Taken` that its image was made of."""
 
 SINGLES = 8
 """Of more channels than these, single ones are found with the slider of the channel browser only."""
@@ -43,6 +50,10 @@ class Picture:
     spec: Spec
 
 
+MODEL_PICTURE = Picture("what the model sees", "what the model sees")
+"""What the model's transfer layer makes of all channels: drawn by the annotator, not from the image alone."""
+
+
 def pictures_of(image: MultiChannelImage) -> list[Picture]:
     """The ways to show an image, the best one first; of few channels also each of them."""
     found = [Picture(preset.text, preset.spec) for preset in presets_for(image)]
@@ -63,23 +74,71 @@ def render(image: MultiChannelImage, spec: Spec) -> NDArray[np.uint8]:
     return as_rgb(screen_rgb(image, spec))
 
 
-def layer_data(image: MultiChannelImage) -> tuple[Any, dict[str, Any], str]:
-    """The one napari layer of an image: what to show, and how to find the image again."""
-    options: dict[str, Any] = {"name": image.name, "rgb": True, "metadata": {IMAGE: image}}
+def layer_data(image: MultiChannelImage, taken: Taken | None = None) -> tuple[Any, dict[str, Any], str]:
+    """The one napari layer of an image: what to show, and how to find the image again.
+
+    Parameters
+    ----------
+    image : MultiChannelImage
+        Of a stack the first slice.
+    taken : Taken, optional
+        What it was made of, so that the user can have it otherwise; all slices of a stack come from there.
+    """
+    stack = taken.stack if taken is not None else {}
+    metadata: dict[str, Any] = {IMAGE: image}
+    options: dict[str, Any] = {"name": image.name, "rgb": True, "multiscale": False, "metadata": metadata}
+    ahead = (1.0,) * len(stack)
     if image.pixel_size is not None:
-        options["scale"] = image.pixel_size
-        options["units"] = (image.pixel_unit, image.pixel_unit)
-    return render(image, pictures_of(image)[0].spec), options, "image"
+        options["scale"] = (*ahead, *image.pixel_size)
+        options["units"] = ("pixel",) * len(stack) + (image.pixel_unit,) * 2
+    if taken is not None:
+        metadata[TAKEN] = taken
+        options["name"] = taken.opened.name
+    if stack:
+        options["axis_labels"] = (*stack, "y", "x")
+    spec, is_big = pictures_of(image)[0].spec, is_large(image)
+    if not (stack or is_big or image.is_lazy):
+        return render(image, spec), options, "image"
+
+    def open_slice(index: tuple[int, ...]) -> MultiChannelImage:
+        return taken.image(index) if taken is not None and index else image
+
+    painting = Painting(open_slice, image, stack=tuple(stack.values()), spec=spec, is_large=is_big)
+    return painting.pictures, {**options, "multiscale": is_big}, "image"
 
 
-def read_layer(path: str | Path) -> tuple[Any, dict[str, Any], str]:
-    """Read a file as one napari layer; where the channel axis is unclear the panel asks about it."""
+def read_layer(path: str | Path | Sequence[str | Path]) -> tuple[Any, dict[str, Any], str]:
+    """Read a file, or several that make up one image, as one napari layer.
+
+    Where the channel axis is unclear the panel asks about it.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be opened.
+    """
+    return opened_layer(open_file(path))
+
+
+def opened_layer(opened: Opened) -> tuple[Any, dict[str, Any], str]:
+    """The layer of what was opened; see `read_layer`."""
+    taken = Taken(opened)
     try:
-        return layer_data(open_image(path))
-    except AmbiguousAxesError as question:
-        guess = open_image(path, channel_axis=question.candidates[0])
-        data, options, kind = layer_data(guess)
-        return data, {**options, "metadata": {IMAGE: guess, QUESTION: question}}, kind
+        return layer_data(taken.image(), taken)
+    except AmbiguousAxesError as error:
+        question = error
+    taken = taken.with_channel_axis(question.candidates[0])
+    data, options, kind = layer_data(taken.image(), taken)
+    options["metadata"][QUESTION] = question
+    return data, options, kind
+
+
+def taken_of(layer: Any) -> Taken | None:
+    """What a layer holds and how it is taken; None if only its image is known."""
+    if TAKEN in layer.metadata:
+        taken: Taken = layer.metadata[TAKEN]
+        return taken
+    return None if IMAGE in layer.metadata else taken_from_layer(layer)
 
 
 def image_reader(
@@ -98,31 +157,19 @@ def image_reader(
     modality : str, optional
         By default what the channels suggest.
     """
-    image, question = layer.metadata.get(IMAGE), layer.metadata.get(QUESTION)
-    if image is not None:
-        source = image.source if question is not None else None
-
-        def known() -> MultiChannelImage:
-            if question is not None and channel_axis is None:
-                raise question
-            if source is not None:
-                return open_image(source, channel_axis=channel_axis, modality=modality)
-            return image if modality in (None, image.modality) else image.with_modality(modality)
-
-        return known
-    data = layer.data[0] if layer.multiscale else layer.data
-    axis = data.ndim - 1 if layer.rgb else channel_axis
-    is_colour, name = layer.rgb, layer.name
-    plane = [i for i in range(layer.ndim) if layer.rgb or axis is None or i != axis % data.ndim]
-    scale = tuple(float(layer.scale[i]) for i in plane[-2:])
+    taken, question = taken_of(layer), layer.metadata.get(QUESTION)
+    if taken is None:
+        image: MultiChannelImage = layer.metadata[IMAGE]
+        return lambda: image if modality in (None, image.modality) else image.with_modality(modality)
+    if channel_axis is not None:
+        taken = taken.with_channel_axis(channel_axis)
+    if modality is not None:
+        taken = taken.with_modality(modality)
 
     def made() -> MultiChannelImage:
-        array = np.asarray(data)
-        if is_colour:
-            array = array[..., :3]  # what is transparent is no channel
-        colour = ["red", "green", "blue"] if is_colour else None
-        given = {"name": name, "pixel_size": scale if scale != (1.0, 1.0) else None}
-        return as_image(array, channel_axis=axis, modality=modality, names=colour, **given)
+        if question is not None and channel_axis is None:
+            raise question
+        return taken.image()
 
     return made
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from napari.layers import Labels, Layer, Points, Shapes
+from napari.layers import Labels, Points, Shapes
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 from psygnal import Signal
@@ -21,6 +21,9 @@ from napari_simmat.plugin.geometry import TRANSFORM_EVENTS, follow, plane_transf
 POSITIVE, NEGATIVE, MASK = "#2ecc71", "#ff4757", "#00d8ff"
 OWNED = "napari-simmat"
 """Key in the metadata of the layers made here."""
+
+Spot = tuple[Any, tuple[int, ...], tuple[int, int] | None]
+"""An image layer, a slice of it and the first pixel of a region of that, if it is one."""
 
 _EDITS = ("paint", "set_data", "data")
 
@@ -39,11 +42,13 @@ class Stage:
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self._image_layer: Any = None
-        self._objects: dict[Layer, Any] = {}
+        self._objects: dict[Spot, Any] = {}
         self._preview: Any = None
         self._clicks: Any = None
         self._box: Any = None
         self._shape = (1, 1)
+        self._index: tuple[int, ...] = ()
+        self._region: tuple[int, int] | None = None
         self._removed_objects = False
         viewer.layers.events.removed.connect(self._on_removed)
 
@@ -53,37 +58,73 @@ class Stage:
         return self._image_layer
 
     @property
+    def origin(self) -> tuple[int, int]:
+        """Row and column in the image layer of the first pixel that is worked on."""
+        return self._region or (0, 0)
+
+    @property
     def objects(self) -> Any:
         """The Labels layer with the objects of the image at hand, or None."""
-        return self._objects.get(self._image_layer)
+        return self._objects.get(self._spot)
+
+    @property
+    def regions(self) -> list[Any]:
+        """The Labels layers of all regions of the image, or slice, at hand."""
+        return [layer for spot, layer in self._objects.items() if spot[:2] == self._spot[:2]]
 
     @property
     def objects_were_removed(self) -> bool:
         """Whether the user deleted the objects layer of the image at hand."""
         return self._image_layer is not None and self._removed_objects and self.objects is None
 
-    def set_image_layer(self, layer: Any, shape: tuple[int, int] = (1, 1)) -> None:
-        """Draw over another image of so many rows and columns, or over none."""
+    def set_image_layer(
+        self,
+        layer: Any,
+        shape: tuple[int, int] = (1, 1),
+        *,
+        index: tuple[int, ...] = (),
+        region: tuple[int, int] | None = None,
+    ) -> None:
+        """Draw over another image of so many rows and columns, or over none.
+
+        Parameters
+        ----------
+        layer : napari Image layer or None
+        shape : (int, int)
+            Rows and columns of what is worked on.
+        index : tuple of int
+            Which slice of a stack it is.
+        region : (int, int), optional
+            Its first row and column, where only a region of the image is worked on.
+        """
         if self._image_layer is not None:
             for name in TRANSFORM_EVENTS:
                 getattr(self._image_layer.events, name).disconnect(self._follow)
         self._drop_drawings()
-        previous, self._image_layer, self._shape = self._image_layer, layer, shape
+        before = self._spot
+        self._image_layer, self._shape, self._index, self._region = layer, shape, index, region
         self._removed_objects = False
-        if previous in self._objects and layer is not None:
-            self._objects[previous].visible = False
+        if before != self._spot:
+            self._leave(before)
+        if self.objects is not None and self.objects.data.shape != tuple(shape):
+            self.objects.visible = False  # objects of the same layer, but taken as an image of another shape
+            self._forget(self._spot)
         if layer is not None:
             for name in TRANSFORM_EVENTS:
                 getattr(layer.events, name).connect(self._follow)
-            if self.objects is not None:
-                self.objects.visible = True
+            self.show_slice(True)
+
+    def show_slice(self, is_shown: bool) -> None:
+        """Show or hide the objects of the slice at hand, of all its regions; its mask and clicks go with them."""
+        drawings = [layer for layer in (self._preview, self._clicks, self._box) if layer is not None]
+        for layer in (*self.regions, *drawings):
+            layer.visible = is_shown
 
     def show_objects(self, labels: NDArray[np.int32]) -> LabelTarget:
         """The objects layer of the image at hand, made from these labels if there is none."""
         if self.objects is None:
-            name = f"{self._image_layer.name} objects"
-            layer = self._add("labels", labels.copy(), name=name, opacity=0.55)
-            self._objects[self._image_layer] = layer
+            layer = self._add("labels", labels.copy(), name=f"{self._place_name()} objects", opacity=0.55)
+            self._objects[self._spot] = layer
             self._removed_objects = False
             for event in _EDITS:
                 getattr(layer.events, event).connect(self._on_edited)
@@ -105,6 +146,10 @@ class Stage:
             colours = DirectLabelColormap(color_dict={None: "transparent", 0: "transparent", 1: MASK})
             self._preview = self._add("labels", data, name="proposed mask", opacity=0.5, colormap=colours)
             self._preview.editable = False
+            if self._region is not None:
+                frame = self._preview.bounding_box
+                frame.line_color, frame.line_thickness, frame.points = MASK, 1.5, False
+                frame.visible = True
         elif mask is not None or self._preview.data.any():
             self._preview.data = data
         self._raise_clicks()
@@ -146,16 +191,15 @@ class Stage:
         """Stop listening and take the drawings away; image and objects stay."""
         self.set_image_layer(None)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
-        for layer in self._objects.values():
-            for event in _EDITS:
-                getattr(layer.events, event).disconnect(self._on_edited)
-        self._objects.clear()
+        for spot in list(self._objects):
+            self._forget(spot)
 
     def _add(self, kind: str, data: Any, **options: Any) -> Any:
         """Add a layer on the image without changing what the user has selected."""
         selection = list(self._viewer.layers.selection)
         maker = {"labels": Labels, "points": Points, "shapes": Shapes}[kind]
-        layer = maker(data, metadata={OWNED: True}, **plane_transform(self._image_layer), **options)
+        placed = plane_transform(self._image_layer, self.origin)
+        layer = maker(data, metadata={OWNED: True}, **placed, **options)
         self._viewer.add_layer(layer)
         self._viewer.layers.selection = [kept for kept in selection if kept in self._viewer.layers]
         return layer
@@ -178,10 +222,40 @@ class Stage:
                 self._viewer.layers.remove(layer)
         self._preview = self._clicks = self._box = None
 
+    @property
+    def _spot(self) -> Spot:
+        return self._image_layer, self._index, self._region
+
+    def _place_name(self) -> str:
+        """The image at hand with its slice and region, for people."""
+        name = str(self._image_layer.name)
+        if self._index:
+            labels = list(self._image_layer.axis_labels)[: len(self._index)]
+            letters = [label if len(label) == 1 else "slice " for label in map(str, labels)]
+            name += "".join(f" {letter}{i}" for letter, i in zip(letters, self._index, strict=True))
+        return name if self._region is None else f"{name} ({self._region[0]}, {self._region[1]})"
+
+    def _leave(self, spot: Spot) -> None:
+        """Hide the objects of another image or slice; those of another region stay in sight. Empty ones go."""
+        for each, layer in list(self._objects.items()):
+            if each == spot and (spot[1] or spot[2] is not None) and not np.any(layer.data):
+                self._forget(each)
+                self._viewer.layers.remove(layer)
+            elif each[:2] == spot[:2] != self._spot[:2] and self._image_layer is not None:
+                layer.visible = False
+
+    def _forget(self, spot: Spot) -> None:
+        layer = self._objects.pop(spot)
+        for event in _EDITS:
+            getattr(layer.events, event).disconnect(self._on_edited)
+
     def _follow(self, event: Any = None) -> None:
-        for layer in (self.objects, self._preview, self._clicks, self._box):
+        for layer in (self._preview, self._clicks, self._box):
             if layer is not None:
-                follow(layer, self._image_layer)
+                follow(layer, self._image_layer, self.origin)
+        for (image_layer, _, region), layer in self._objects.items():
+            if image_layer == self._image_layer:
+                follow(layer, image_layer, region or (0, 0))
 
     def _on_edited(self, event: Any = None) -> None:
         self.edited.emit()
@@ -191,9 +265,7 @@ class Stage:
         for name in ("_preview", "_clicks", "_box"):
             if getattr(self, name) == gone:
                 setattr(self, name, None)
-        for image_layer, objects in list(self._objects.items()):
-            if objects == gone or image_layer == gone:
-                for edit in _EDITS:
-                    getattr(objects.events, edit).disconnect(self._on_edited)
-                del self._objects[image_layer]
-                self._removed_objects |= image_layer == self._image_layer and image_layer != gone
+        for spot, objects in list(self._objects.items()):
+            if objects == gone or spot[0] == gone:
+                self._forget(spot)
+                self._removed_objects |= spot == self._spot and spot[0] != gone

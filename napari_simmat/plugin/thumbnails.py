@@ -11,6 +11,9 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QImage, QPixmap
 
 from napari_simmat.images import MultiChannelImage
+from napari_simmat.images.composites import painter_for
+from napari_simmat.images.display import as_rgb
+from napari_simmat.images.image import loaded
 from napari_simmat.plugin.pictures import Spec, pictures_of, render
 from napari_simmat.plugin.stage import MASK
 
@@ -35,10 +38,15 @@ class Backdrop:
 
 
 def backdrop(image: MultiChannelImage, spec: Spec | None = None) -> Backdrop:
-    """The backdrop of an image, by default as it is shown at first; slow for large ones."""
+    """The backdrop of an image, by default as it is shown at first; of a lazy image only what it needs is read."""
     step = max(1, max(image.shape) // _SIDE)
+    wanted = pictures_of(image)[0].spec if spec is None else spec
+    if image.is_lazy:
+        painter = painter_for(image, wanted)
+        planes = iter([loaded(image.data[i, ::step, ::step]) for i in painter.needs])
+        return Backdrop(as_rgb(painter.paint(planes)), step)
     small = replace(image, data=image.data[:, ::step, ::step])
-    return Backdrop(render(small, pictures_of(small)[0].spec if spec is None else spec), step)
+    return Backdrop(render(small, wanted), step)
 
 
 def crop_around(masks: tuple[NDArray[np.bool_], ...], behind: Backdrop) -> tuple[slice, slice]:
