@@ -8,7 +8,7 @@ from typing import Any
 
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QApplication, QFrame, QMainWindow, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QDockWidget, QFrame, QMainWindow, QScrollArea, QVBoxLayout, QWidget
 
 from napari_simmat.journal import Journal
 from napari_simmat.plugin._mesa import keep_programs_of_deleted_layers
@@ -25,6 +25,12 @@ from napari_simmat.plugin.sections.prompt_section import PromptSection
 from napari_simmat.plugin.sections.train_section import TrainSection
 
 WIDTH = 352
+
+_BROWSER = "Channels"
+_TALL = 1000
+"""Height of a window in which the channel browser has a place of its own below napari's layer list."""
+
+_LIST_HEIGHT = 290
 
 
 class SimmatPanel(QWidget):
@@ -122,10 +128,22 @@ class SimmatPanel(QWidget):
         if self.controller.is_closed:
             return
         if self._browser_dock is None or self.browser.parent() is None:
-            self._browser_dock = self._viewer.window.add_dock_widget(
-                self.browser, name="Channels", area="left"
-            )
+            self._browser_dock = self._viewer.window.add_dock_widget(self.browser, name=_BROWSER, area="left")
+            self._find_place()
         self._browser_dock.show()
+        self._browser_dock.raise_()
+
+    def _find_place(self) -> None:
+        """Where the window is too low for one more dock, share the place of napari's layer controls as a tab."""
+        window = self._main_window()
+        docks = {dock.windowTitle(): dock for dock in window.findChildren(QDockWidget)} if window else {}
+        own, controls, layers = (docks.get(name) for name in (_BROWSER, "layer controls", "layer list"))
+        if window is None or own is None or controls is None or window.height() >= _TALL:
+            return
+        window.tabifyDockWidget(controls, own)
+        if layers is not None:
+            rest = window.height() - _LIST_HEIGHT
+            window.resizeDocks([own, layers], [rest, _LIST_HEIGHT], Qt.Orientation.Vertical)
 
     def _toggle_browser(self) -> None:
         if self._browser_dock is not None and self.browser.isVisible():

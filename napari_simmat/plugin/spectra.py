@@ -107,7 +107,8 @@ class Spectra(QObject):
             self._run("spectrum", image, lambda: loaded(image.data[:, y, x]).astype(float), show)
 
     def _on_objects(self, *_: Any) -> None:
-        image, objects = self._controller.images.image, self._controller.annotator.objects
+        # Of a large image the annotator works on a part, in which its objects lie.
+        image, objects = self._controller.annotator.image, self._controller.annotator.objects
         self._listen_to(self._controller.stage.objects)
         if image is None or not self.is_watched:
             return
@@ -165,7 +166,7 @@ class Spectra(QObject):
 
     def _run(self, kind: str, image: MultiChannelImage, work: Any, take: Any) -> None:
         def taken(result: Any) -> None:
-            if image is self._controller.images.image:
+            if image in (self._controller.images.image, self._controller.annotator.image):
                 take(result)
 
         self._controller.executor(Job(kind, f"Looking at {image.name}", work=lambda _: work(), take=taken))

@@ -31,7 +31,7 @@ _FILES = "Profile (*.json)"
 _ROWS = 6
 """So many channels are in sight at once; more are scrolled to."""
 
-_METHODS = (("percentiles", "percentile"), ("fixed range", "range"))
+_METHODS = (("percentile", "percentile"), ("range", "range"))
 
 
 class ProfileSection(QWidget):
@@ -98,6 +98,7 @@ class ProfileSection(QWidget):
         limits.setStretch(0, 3)
         limits.setStretch(1, 3)
         limits.setStretch(2, 3)
+        self.method.setMinimumWidth(112)
         self.everywhere.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         inside = QWidget()
         column = QVBoxLayout(inside)
@@ -305,6 +306,7 @@ def _number(tooltip: str) -> QDoubleSpinBox:
     made.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
     made.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
     made.setMinimumWidth(60)
+    made.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
     return made
 
 
