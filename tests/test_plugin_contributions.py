@@ -14,7 +14,16 @@ pytest.importorskip("napari")
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images import MultiChannelImage, as_image
-from napari_simmat.plugin import get_reader, motorcycle_sample, simulated_sample
+from napari_simmat.plugin import (
+    get_reader,
+    glass_sample,
+    metamers_sample,
+    motorcycle_sample,
+    parts_sample,
+    seedlings_sample,
+    simulated_sample,
+    warm_sample,
+)
 from napari_simmat.plugin.pictures import IMAGE, QUESTION, image_reader, layer_data, pictures_of, render
 
 
@@ -55,7 +64,18 @@ def test_a_text_file_called_tif_is_refused_in_one_sentence(tmp_path):
         get_reader("")(str(tmp_path / "notes.tif"))
 
 
-@pytest.mark.parametrize(("sample", "channels"), [(motorcycle_sample, 4), (simulated_sample, 5)])
+@pytest.mark.parametrize(
+    ("sample", "channels"),
+    [
+        (motorcycle_sample, 4),
+        (simulated_sample, 5),
+        (glass_sample, 3),
+        (metamers_sample, 31),
+        (warm_sample, 1),
+        (parts_sample, 1),
+        (seedlings_sample, 2),
+    ],
+)
 def test_samples_open_as_one_layer_with_all_channels(sample, channels):
     ((data, options, _),) = sample()
 
