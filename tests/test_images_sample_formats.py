@@ -390,6 +390,43 @@ def test_disparity_with_calibration_beside_it_becomes_depth(tmp_path):
     assert np.isnan(image.data[0, 0, 0])
 
 
+def pfm(array, scale=-1):
+    kind = "PF" if array.ndim == 3 else "Pf"
+    header = f"{kind}\n{array.shape[1]} {array.shape[0]}\n{scale}\n".encode()
+    return header + array[::-1].astype("<f4" if scale < 0 else ">f4").tobytes()
+
+
+@pytest.mark.parametrize("scale", [-1, 1, -0.00392])
+def test_portable_float_maps_are_read_from_the_bottom_up(tmp_path, scale):
+    disparity = np.arange(54, dtype="f4").reshape(6, 9)
+    path = tmp_path / "scene.pfm"
+    path.write_bytes(pfm(disparity, scale))
+    assert np.array_equal(open_image(path).data[0], disparity)
+    rgb = np.random.default_rng(0).random((4, 5, 3)).astype("f4")
+    path.write_bytes(pfm(rgb, scale))
+    assert np.array_equal(open_image(path).data, rgb.transpose(2, 0, 1))
+    (tmp_path / "disp0.pfm").write_bytes(pfm(disparity + 1, scale))
+    (tmp_path / "calib.txt").write_text(CALIBRATION)
+    assert open_image(tmp_path / "disp0.pfm").channels == (Channel("depth", "m", role="depth"),)
+
+
+@pytest.mark.parametrize(
+    ("start", "why"),
+    [
+        (b"Pf\n9 6\n-1\n", "truncated"),
+        (b"Pf\n9\n", "no width, height and scale"),
+        (b"Pf\n0 6\n-1\n", "at least one pixel"),
+        (b"Pf\n-9 6\n-1\n", "no width"),
+        (b"Pf\n9 6\n0\n", "no width"),
+        (b"Pf\n999999999 999999999\n-1\n", "GiB"),
+    ],
+)
+def test_damaged_portable_float_maps_are_one_sentence(tmp_path, start, why):
+    (tmp_path / "a.pfm").write_bytes(start + bytes(100))
+    with pytest.raises(ImageError, match=why):
+        open_image(tmp_path / "a.pfm")
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [

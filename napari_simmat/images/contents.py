@@ -26,6 +26,7 @@ SUFFIXES = (
     ".hdf5",
     ".zarr",
     ".exr",
+    ".pfm",
 )
 """Suffixes of the files that can be opened; of an ENVI image also those of its data file."""
 
@@ -39,11 +40,12 @@ _MAGIC = {
     "matlab": (b"MATLAB 5.0 MAT-file",),
     "envi roi": (ROI_MAGIC,),
     "exr": (b"v/1\x01",),
+    "pfm": (b"Pf\n", b"PF\n", b"Pf\r\n", b"PF\r\n"),
 }
 
 
 def kind_of(path: Path) -> str:
-    """The format of a file: "tiff", "png", "jpeg", "npy", "npz", "hdf5", "matlab", "exr" or "envi".
+    """The format of a file: "tiff", "png", "jpeg", "npy", "npz", "hdf5", "matlab", "exr", "pfm" or "envi".
 
     The data file of an ENVI image holds numbers and nothing else; the header beside it tells that it is one.
 

@@ -15,6 +15,7 @@ from napari_simmat.images.flir import is_flir, read_flir
 from napari_simmat.images.gather import gather
 from napari_simmat.images.hdf5 import read_hdf5
 from napari_simmat.images.matlab import read_matlab
+from napari_simmat.images.pfm import read_pfm
 from napari_simmat.images.pictures import read_picture
 from napari_simmat.images.raw import Raw
 from napari_simmat.images.tiff import read_tiff
@@ -64,6 +65,8 @@ def read(path: Path, *, part: str | None = None, indices: bool = False) -> Raw:
         return read_matlab(path, part=part)
     if kind == "exr":
         return read_exr(path, part=part)
+    if kind == "pfm":
+        return read_pfm(path)
     raise ImageError(f"{path.name} is of the kind {kind}, which cannot be opened; convert it first.")
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import numpy as np
 
 from napari_simmat.images.calibration import calibration_beside
@@ -159,7 +160,8 @@ def _mosaic(raw: Raw, path: Path) -> Raw:
     array = raw.array.squeeze()
     if array.ndim != 2:
         return raw
-    found = find_polarization_mosaic(array)
+    # No such sensor has as many pixels as an image that is read lazily, and windows of that may take long to read.
+    found = "" if isinstance(array, da.Array) else find_polarization_mosaic(array)
     named = SENSOR.search(path.name)
     if named is None and not found:
         return raw
