@@ -95,8 +95,7 @@ def all_lazy(monkeypatch):
     monkeypatch.setattr(lazy, "IN_MEMORY_BYTES", 0)
 
 
-@pytest.mark.parametrize("byteorder", ["<", ">"])
-@pytest.mark.parametrize("dtype", ["u1", "i2", "f4"])
+@pytest.mark.parametrize(("dtype", "byteorder"), [("u1", "<"), ("i2", ">"), ("f4", "<")])
 @pytest.mark.parametrize(
     "pieces", [{"tile": (32, 48)}, {"rowsperstrip": 7}, {}], ids=["tiles", "strips", "one"]
 )
