@@ -10,7 +10,7 @@ import numpy as np
 from napari_simmat.errors import ExportError, ImageError
 from napari_simmat.exporters._objects import LabelObjects
 from napari_simmat.images import MultiChannelImage
-from napari_simmat.images.envi_header import is_header, read_header
+from napari_simmat.images.envi_header import header_file_of, is_header, read_header
 
 HIGHEST = np.iinfo(np.uint16).max
 PER_LINE = 12
@@ -44,18 +44,25 @@ def _appended(out: Path) -> Path:
 
 def _require_ours(header: Path, data: Path, out: Path, image: MultiChannelImage) -> None:
     """Replace only what was asked for and earlier classifications, never the cube itself."""
+    beside = header_file_of(data) if data.exists() else None
+    cubes = {
+        each
+        for each in (header, beside)
+        if each is not None and is_header(each) and not _is_classification(each)
+    }
+    source = image.source.resolve() if image.source is not None else None
+    if cubes or source in (header.resolve(), data.resolve()):
+        raise ExportError(f"{out.name} would replace an image or its header; choose another name.")
     other = data if out == header else header
-    classified = False
-    if is_header(header):
-        try:
-            classified = read_header(header).is_classification
-        except ImageError:
-            classified = False
-    if image.source is not None and image.source.resolve() in (header.resolve(), data.resolve()):
-        raise ExportError(f"{out.name} is a file of the image itself; choose another name.")
-    if (header.exists() or other.exists()) and not classified:
-        taken = header if header.exists() else other
-        raise ExportError(f"{taken.name} is there already and no ENVI classification; choose another name.")
+    if other.exists() and not is_header(header):
+        raise ExportError(f"{other.name} is there already and no ENVI classification; choose another name.")
+
+
+def _is_classification(header: Path) -> bool:
+    try:
+        return read_header(header).is_classification
+    except ImageError:
+        return False
 
 
 def _header(objects: LabelObjects, image: MultiChannelImage, highest: int) -> str:

@@ -120,7 +120,8 @@ def gather_bands(files: Sequence[Path], part: str | None = None) -> Raw | None:
     if part is not None and part not in captures:
         raise ImageError(f"There is no capture {part!r}; choose one of {', '.join(list(captures)[:10])}.")
     name = complete[0] if part is None else part
-    bands = [_band(path, token) for token, path in captures[name].items()]
+    sentinel = any(re.fullmatch(r"B0\d|B8A", token, re.IGNORECASE) for token in captures[name])
+    bands = [_band(path, token, sentinel) for token, path in captures[name].items()]
     if numbered:
         if not all("BandName" in band.words for band in bands):
             return None  # numbers alone may count anything
@@ -155,7 +156,7 @@ def _sorted(bands: Mapping[str, Path]) -> dict[str, Path]:
     return dict(sorted(bands.items(), key=lambda item: (int(item[0]) if item[0].isdigit() else 0, item[0])))
 
 
-def _band(path: Path, token: str) -> Band:
+def _band(path: Path, token: str, sentinel: bool) -> Band:
     words = camera_words(path)
     wavelength = _positive(words.get("CentralWavelength", ""))
     name = words.get("BandName", "")
@@ -163,7 +164,7 @@ def _band(path: Path, token: str) -> Band:
         name = _NAMES.get(token.lower(), token.lower() if token.isalpha() else token)
     if wavelength is None and token.lower().endswith("nm"):
         wavelength = _positive(token[:-2].strip())
-    if wavelength is None:
+    if wavelength is None and sentinel:  # other sensors write no zero before their numbers
         wavelength = _SENTINEL_2.get(token.upper())
     return Band(path, name, wavelength, words)
 
@@ -205,7 +206,7 @@ def _image(bands: list[Band], name: str, parts: tuple[str, ...], said: list[str]
         said.append(
             "The bands are as the camera's lenses see them, each from a place of its own; they were not aligned."
         )
-    elif any(band.name.upper() in _SENTINEL_2 for band, _ in kept):
+    elif any(band.wavelength_nm == _SENTINEL_2.get(band.name.upper(), 0.0) for band, _ in kept):
         said.append("The wavelengths are those of Sentinel-2's bands of the same names.")
     arrays: list[Any] = [raw.array for _, raw in kept]
     lazy = any(isinstance(array, da.Array) for array in arrays)
