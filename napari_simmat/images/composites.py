@@ -30,6 +30,9 @@ INFRARED_NM = (850.0, 650.0, 550.0)
 LEAST_DEGREE = 0.02
 """Degree of polarization at which the wheel's colours are full, at least: noise is not colour."""
 
+FEW = 12
+"""Of so many channels, the ones that are shown last make a false colour picture; of more, they are hardly different."""
+
 Spec = Sequence[int] | str
 Make = Callable[[MultiChannelImage, tuple[float, float]], Painter]
 
@@ -75,7 +78,7 @@ def presets_for(image: MultiChannelImage) -> list[Preset]:
     known = {preset.spec for preset in found}
     display = profile_for(image).display
     composites = [("as the model starts", display)] if not isinstance(display, str) else []
-    if image.n_channels > 3 and composites and not stokes_sets(image):
+    if 3 < image.n_channels <= FEW and composites and not stokes_sets(image):
         unseen = [i for i in reversed(range(image.n_channels)) if i not in display]
         composites.append(("false colour", tuple([*unseen, *display][:3])))
     for name, channels in composites:

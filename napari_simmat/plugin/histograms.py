@@ -216,7 +216,8 @@ class HistogramList(QWidget):
 
 def _range_words(each: ChannelSample, how: Normalisation) -> str:
     low, high = (short(float(f"{v:.3g}")) for v in each.limits(how))
-    return f"{low} – {high} {each.unit}".rstrip()
+    unit = each.unit if len(each.unit) <= 3 else ""  # the tooltip has the long ones
+    return f"{low} – {high} {unit}".rstrip()
 
 
 def _in_words(each: ChannelSample, how: Normalisation) -> str:
