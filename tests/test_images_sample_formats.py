@@ -320,6 +320,7 @@ def test_damaged_flir_data_is_one_sentence(tmp_path):
     for damaged in (
         whole[:start] + bytes(70) + whole[start + 70 :],
         whole.replace(b"IHDR", b"IHDX", 1),
+        whole[: start + 28] + b"\xff" * 4 + whole[start + 32 :],
         whole.replace(b"FLIR\0\1\0", b"FLIR\0\1\7", 1),
     ):
         path.write_bytes(damaged)
@@ -561,3 +562,13 @@ def test_the_folder_of_real_frames_is_not_one_image():
         pytest.skip("the frames of a polarization camera are not here")
     with pytest.raises(ImageError, match="4 image files"):
         open_image(folder)
+
+
+def test_an_exr_that_declares_far_more_than_it_holds_is_refused_at_once(tmp_path):
+    whole = bytearray(write_exr(tmp_path / "a.exr", Z=np.ones((8, 8), "f4")).read_bytes())
+    place = whole.index(b"dataWindow\0box2i\0") + len(b"dataWindow\0box2i\0") + 4
+    whole[place + 8 : place + 16] = np.array([6000, 6000], "<i4").tobytes()
+    path = tmp_path / "b.exr"
+    path.write_bytes(whole)
+    with pytest.raises(ImageError, match="137 MiB"):
+        open_image(path)

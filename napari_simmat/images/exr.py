@@ -15,6 +15,8 @@ from napari_simmat.images.roles import COLOURS
 
 __all__ = ["read_exr"]
 
+# What OpenEXR packs best, zeros, it packs a thousandfold.
+LEAST_SUSPICIOUS, MOST_PACKED = 32 << 20, 1500
 ORDER = ("R", "G", "B", "Y")  # other channels follow in the order of their names
 LETTERS = dict(zip(("R", "G", "B"), COLOURS, strict=True))
 DEPTH_NAMES = ("z", "depth", "distance")
@@ -55,6 +57,8 @@ def read_exr(path: Path, *, part: str | None = None) -> Raw:
         number = 0 if part is None else _index(names, part, path)
         rows, columns = _shape(headers[number])
         require_size(path, (max(1, len(headers[number].get("channels", ()))), rows, columns), 4)
+        for header in headers:  # of all parts, for the library reads them all
+            _require_plausible(header, path)
         with OpenEXR.File(str(path), separate_channels=True, num_threads=0) as file:
             parts = file.parts[number : number + 1]  # none where the pixels are damaged
             planes = {name: np.asarray(each.pixels) for each in parts for name, each in each.channels.items()}
@@ -78,6 +82,19 @@ def read_exr(path: Path, *, part: str | None = None) -> Raw:
         parts=tuple(names) if len(names) > 1 else (),
         part=names[number] if len(names) > 1 else "",
     )
+
+
+def _require_plausible(header: dict[str, Any], path: Path) -> None:
+    """Refuse sizes for which the library would take much memory, before it does."""
+    rows, columns = _shape(header)
+    tiles = header.get("tiles")
+    tile = tiles.xSize * tiles.ySize if tiles is not None else 0
+    declared = 4 * max(1, len(header.get("channels", ()))) * max(rows * columns, tile)
+    if declared > LEAST_SUSPICIOUS and declared > MOST_PACKED * path.stat().st_size:
+        raise ImageError(
+            f"{path.name} is a damaged OpenEXR file: it declares {declared >> 20} MiB, but has {path.stat().st_size} "
+            "bytes, too few for a real image; get the file again."
+        )
 
 
 def _why(error: Exception) -> str:

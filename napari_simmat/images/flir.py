@@ -28,6 +28,7 @@ PARTS = (TEMPERATURE, PICTURE)
 FLIR = b"FLIR\0"
 # No thermal camera of this kind has more pixels; flyr takes seconds for as many.
 MOST_THERMAL_PIXELS = 4 << 20
+MOST_RECORDS = 1000
 MOST_PHOTO_PIXELS = 64 << 20
 PICTURE_MAGICS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 
@@ -89,7 +90,17 @@ def read_flir(path: Path, *, part: str | None = None) -> Raw:
             f"{path.name} carries damaged FLIR data ({reason(error)}), expected a radiometric JPEG as the camera wrote "
             f"it; get the file again or open the part {PICTURE!r}."
         ) from error
+    if celsius.ndim != 2 or not celsius.size:
+        raise ImageError(
+            f"{path.name} carries FLIR data of shape {celsius.shape}, expected rows and columns; get the file again or "
+            f"open the part {PICTURE!r}."
+        )
     celsius[~(np.isfinite(celsius) & (celsius > -ZERO_CELSIUS))] = np.nan
+    if celsius.ndim != 2 or not np.isfinite(celsius).any():
+        raise ImageError(
+            f"{path.name} carries FLIR data that give no temperature anywhere, expected a measurement and its calibration; "
+            f"get the file again or open the part {PICTURE!r}."
+        )
     return Raw(
         celsius.astype(np.float32),
         "YX",
@@ -118,8 +129,14 @@ def _segments(file: Any, *, through_scan: bool = False) -> Iterator[bytes]:
 
 
 def _require_sane(head: bytes, path: Path) -> None:
-    """Refuse pictures inside that unpack to more than a camera has, before flyr unpacks them."""
+    """Refuse what no camera writes and flyr would read for hours: endless directories, pictures too large."""
     blob = _flir_data(head)
+    entries = int.from_bytes(blob[28:32], "big")
+    if entries > MOST_RECORDS:
+        raise ImageError(
+            f"{path.name} carries damaged FLIR data, which declare {entries} records, expected some dozen; get the file "
+            f"again or open the part {PICTURE!r}."
+        )
     for magic, most in zip(PICTURE_MAGICS, (MOST_THERMAL_PIXELS, MOST_PHOTO_PIXELS), strict=True):
         place = blob.find(magic)
         for _ in range(8):
