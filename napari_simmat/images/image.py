@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images.camera import Camera
+from napari_simmat.images.envi_header import DATA_SUFFIXES
 from napari_simmat.images.georeference import GeoReference
 from napari_simmat.images.modalities import require_modality
 
@@ -321,6 +322,8 @@ def real_array(array: Any, name: str) -> Any:
 
 
 def stem_of(path: Path) -> str:
-    """File name without its suffix, ".ome.tif" counted as one."""
+    """File name without its suffix, ".ome.tif" and ".img.hdr" counted as one."""
     stem = path.stem
+    if path.suffix.lower() == ".hdr" and Path(stem).suffix[1:].lower() in DATA_SUFFIXES:
+        stem = Path(stem).stem
     return stem[:-4] if stem.lower().endswith(".ome") and len(stem) > 4 else stem
