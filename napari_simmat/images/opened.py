@@ -113,6 +113,9 @@ class Opened:
         channels = self._channels(raw, layout, len(array))
         format_ = require_sample_format(sample_format or self._format(raw, modality, array, channels))
         fitting = self._fitting(raw, array, channels)
+        if sample_format is None and raw.sample_format not in ("", *fitting):
+            found = f"{len(array)} channel{'s' if len(array) != 1 else ''} of {array.dtype}"
+            assumptions.append(f"It states the sample format {raw.sample_format!r}, which {found} cannot be.")
         if sample_format is not None and format_.key not in fitting and not format_.fits(array, channels):
             raise ImageError(
                 f"{self.label} with {len(array)} channels of {array.dtype} cannot be {format_.key!r} "
@@ -130,7 +133,12 @@ class Opened:
             assumptions.append(f"The numbers were taken as {format_.key}: {format_.text}.")
         if modality is None:
             modality = (None if _is_colour(channels) else format_.modality) or raw.modality or None
+        facts = dict(raw.facts)
+        if format_.key != AS_STORED:
+            facts["sample format"] = format_.key
         said_place = ", ".join(f"{letter}={i}" for (letter, _), i in zip(layout.stack, place, strict=True))
+        if said_place:
+            facts["slice"] = said_place
         image = MultiChannelImage(
             array if isinstance(array, da.Array) else np.ascontiguousarray(array),
             channels,
@@ -142,7 +150,7 @@ class Opened:
             assumptions=tuple(assumptions),
             georeference=raw.georeference,
             camera=raw.camera,
-            facts={**raw.facts, "slice": said_place} if said_place else raw.facts,
+            facts=facts,
             levels=self._levels(raw, layout, place) if format_.key == AS_STORED and same_grid else (),
         )
         image = with_meaning(image, modality)
@@ -160,6 +168,8 @@ class Opened:
         The usual one is the first that fits, but for temperatures: their scales differ, so nothing is assumed.
         """
         stated = require_sample_format(raw.sample_format or AS_STORED)
+        if not stated.fits(array, channels) and stated.key != REFLECTANCE:
+            stated = require_sample_format(AS_STORED)
         modality = modality.split("-")[0] if modality is not None else None  # variants share their formats
         is_meant = modality in (None, "rgb+x") or stated.modality in ("", modality)
         if is_meant and (stated.key != AS_STORED or modality in (None, "thermal")):
