@@ -92,6 +92,11 @@ class ObjectBook:
         self.restored = len(self.notes)
         self.target: LabelTarget = ArrayTarget(self.known.copy())
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether there was never an object, so that nothing is lost with this book."""
+        return not self.notes and not self._former and not self._highest
+
     def problems_found(self) -> list[str]:
         """What was wrong with the journal, once; books are made on any thread, so this does not signal it."""
         found, self._found = self._found, []

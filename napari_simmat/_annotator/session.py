@@ -56,6 +56,8 @@ class Session:
         """Work on this image from now on; None puts the present one away."""
         if self.book is not None:
             self.book.sync()
+            if self.book.is_blank:  # of a stack or a large image many are looked at and few worked on
+                self._books.pop(self.book.image.content_key(), None)
         for kind in ("open", "encode", "answer"):
             self._cancel(kind)
         self.image, self.book, self.segmenter = image, None, None

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from napari_simmat.images import open_dataset, open_image, sample_path
-from napari_simmat.plugin.pictures import layer_data, read_layer
+from napari_simmat.errors import ImageError
+from napari_simmat.images import open_dataset, sample_path
+from napari_simmat.images.contents import SUFFIXES, kind_of
+from napari_simmat.images.opened import open_file
+from napari_simmat.images.zarr_store import is_zarr
+from napari_simmat.plugin.pictures import opened_layer, read_layer
 
 LayerData = tuple[Any, dict[str, Any], str]
 
 
-def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]]:
-    """Reader of multi-channel images for napari: each file becomes one layer for all its channels."""
-    return _read
+def get_reader(path: str | list[str]) -> Callable[..., list[LayerData]] | None:
+    """Reader of multi-channel images for napari: each image becomes one layer for all its channels.
+
+    None for folders that are no image, and for files whose name says nothing and whose content is not ours, so that
+    napari asks its other readers. A damaged file of ours is not handed on: its error says what to do.
+    """
+    paths = [path] if isinstance(path, str) else list(path)
+    return _read if paths and all(_may_be_ours(Path(each)) for each in paths) else None
 
 
 def motorcycle_sample() -> list[LayerData]:
     """A motorcycle in red, green, blue and disparity."""
-    return [layer_data(open_image(sample_path("motorcycle")))]
+    return [read_layer(sample_path("motorcycle"))]
 
 
 def simulated_sample() -> list[LayerData]:
@@ -53,9 +64,42 @@ def seedlings_sample() -> list[LayerData]:
 
 
 def _first_of(dataset: str) -> list[LayerData]:
-    return [layer_data(open_image(open_dataset(sample_path(dataset))[0].image_path))]
+    return [read_layer(open_dataset(sample_path(dataset))[0].image_path)]
 
 
-def _read(path: str | list[str]) -> list[LayerData]:
-    paths = [path] if isinstance(path, str) else path
-    return [read_layer(Path(each)) for each in paths]
+def _may_be_ours(path: Path) -> bool:
+    if not path.name:
+        return True
+    if path.is_dir():
+        return path.suffix.lower() == ".zarr" or is_zarr(path) or _is_image_folder(path)
+    if path.name.lower().endswith(SUFFIXES):
+        return True
+    try:
+        kind_of(path)
+    except ImageError:
+        return False
+    return True
+
+
+def _is_image_folder(path: Path) -> bool:
+    """Whether the files in a folder make up one image; a folder of anything else is told by its names alone."""
+    try:
+        files = [Path(entry.path) for entry in os.scandir(path) if entry.is_file()]
+    except OSError:
+        return False
+    if not any(each.name.lower().endswith(SUFFIXES) for each in files):
+        return False
+    try:
+        open_file(path)
+    except ImageError:
+        return False
+    return True
+
+
+def _read(path: str | list[str], **_: Any) -> list[LayerData]:
+    """One layer for files that make up one image, else one for each."""
+    paths = [Path(each) for each in ([path] if isinstance(path, str) else path)]
+    if len(paths) > 1:
+        with suppress(ImageError):
+            return [opened_layer(open_file(paths))]
+    return [read_layer(each) for each in paths]

@@ -201,7 +201,7 @@ class Controller(QObject):
             self._mouse.close,
             self.images.close,
             self.stage.close,
-            self.closed.emit,
+            lambda: self.closed.emit(),
         ):
             with suppress(RuntimeError):  # Qt has deleted its half already: napari is quitting
                 leave()

@@ -7,7 +7,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_simmat.annotator import Job
 from napari_simmat.plugin.worker import Worker
 
-DRAWING = ("show", "legend", "limits", "spectrum", "statistics", "histograms")
+DRAWING = ("show", "ranges", "legend", "limits", "spectrum", "statistics", "histograms")
 """Kinds of jobs that only draw: what people look at while the model is busy."""
 
 

@@ -16,6 +16,7 @@ from napari_simmat.errors import AmbiguousAxesError, ImageError
 from napari_simmat.images import MultiChannelImage
 from napari_simmat.images.axes import layout_of
 from napari_simmat.images.opened import open_file
+from napari_simmat.images.sample_formats import AS_STORED
 from napari_simmat.plugin.executor import Executor
 from napari_simmat.plugin.painting import painting_of, watch
 from napari_simmat.plugin.pictures import (
@@ -31,7 +32,7 @@ from napari_simmat.plugin.pictures import (
     taken_of,
 )
 from napari_simmat.plugin.regions import is_large
-from napari_simmat.plugin.taken import Taken
+from napari_simmat.plugin.taken import Taken, range_text
 from napari_simmat.plugin.thumbnails import Backdrop, backdrop
 
 SETTLE_MS = 200
@@ -84,6 +85,9 @@ class ImageChoice(QObject):
     picture_changed = Signal()
     """The image is to be shown in another way: see `picture`."""
 
+    ranges_known = Signal()
+    """What values the sample formats give is in `ranges`."""
+
     problem = Signal(str)
 
     def __init__(self, viewer: Any, executor: Executor, parent: QObject | None = None) -> None:
@@ -91,6 +95,7 @@ class ImageChoice(QObject):
         self.layer: Any = None
         self.image: MultiChannelImage | None = None
         self.taken: Taken | None = None
+        self.ranges: dict[str, str] = {}
         self.index: tuple[int, ...] = ()
         self.picture: Picture | None = None
         self.question: AmbiguousAxesError | None = None
@@ -102,6 +107,7 @@ class ImageChoice(QObject):
         self._stack_axes: tuple[int, ...] = ()
         self._reading: tuple[Any, Job] | None = None
         self._asking: Any = None
+        self._ranged: Any = None
         self._inserted: list[Any] = []
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
@@ -134,6 +140,11 @@ class ImageChoice(QObject):
         if self.layer.rgb or self.layer.ndim < 3:
             return [Picture("as in napari", (0,))]
         return [Picture(channel.name, (i,)) for i, channel in enumerate(self.image.channels)]
+
+    @property
+    def sample_format(self) -> str:
+        """What the numbers are taken for: the user's choice, else what the reader chose."""
+        return self.image.facts.get("sample format", AS_STORED) if self.image is not None else AS_STORED
 
     @property
     def is_moving(self) -> bool:
@@ -310,6 +321,7 @@ class ImageChoice(QObject):
         self.taken, self.index, self._stack_axes = reading.taken, reading.index, reading.stack_axes
         self.backdrop = reading.backdrop
         self._set(layer, reading.image)
+        self._look_for_ranges()
         self._on_step()  # the slider may have gone on meanwhile
 
     def _redraw(self, layer: Any, reading: _Reading) -> Any:
@@ -384,6 +396,25 @@ class ImageChoice(QObject):
                 failed=lambda error: self.problem.emit(str(error)),
             )
         )
+
+    def _look_for_ranges(self) -> None:
+        """Find out which values each sample format would give."""
+        taken, index = self.taken, self.index
+        if taken is None or (taken.opened, taken.channel_axis) == self._ranged:
+            return
+        self.ranges, self._ranged = {}, (taken.opened, taken.channel_axis)
+
+        def work(progress: Progress) -> dict[str, str]:
+            keys = taken.opened.sample_formats(taken.channel_axis)
+            found = {key: range_text(taken, key, index) for key in keys if len(keys) > 1}
+            return {key: text for key, text in found.items() if text}
+
+        def take(found: dict[str, str]) -> None:
+            if self.taken is not None and (self.taken.opened, self.taken.channel_axis) == self._ranged:
+                self.ranges = found
+                self.ranges_known.emit()
+
+        self._execute(Job("ranges", "Looking at the values", work=work, take=take))
 
     # ---------------------------------------------------------------- slices
 

@@ -9,7 +9,8 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.controller import Controller
-from napari_simmat.plugin.sections.section import Section, button, combo, fill
+from napari_simmat.plugin.regions import is_large
+from napari_simmat.plugin.sections.section import Section, button, combo, fill, small_text
 
 _FORMATS = {
     "tiff": ("TIFF label image", ".tif"),
@@ -41,10 +42,17 @@ class ExportSection(Section):
         self.export.clicked.connect(self._export)
         controller.annotator.objects_changed.connect(self._show)
         controller.annotator.image_changed.connect(self._show)
+        self.scope = small_text(tooltips.SCOPE)
+        self.body.addWidget(self.scope)
         self._show()
 
     def _show(self, *_: Any) -> None:
         self.export.setEnabled(bool(self._controller.annotator.objects))
+        image, images = self._controller.annotator.image, self._controller.images
+        is_region = image is not None and images.image is not None and is_large(images.image)
+        self.scope.setVisible(is_region or (image is not None and bool(images.index)))
+        what = "region in the frame" if is_region else "slice that is shown"
+        self.scope.setText(f"Writes the objects of the {what}.")
 
     def _export(self) -> None:
         name = self.format.currentData()

@@ -12,6 +12,7 @@ from napari_simmat.images import MODALITIES
 from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.image_choice import ImageChoice
 from napari_simmat.plugin.sections.section import Section, button, combo, fill, small_text
+from napari_simmat.plugin.sections.taken_rows import TakenRows
 
 
 class ImageSection(Section):
@@ -36,6 +37,8 @@ class ImageSection(Section):
         self.add_row(self.layer)
         self.body.addWidget(self.question)
         self.add_row(self.modality, label="Modality")
+        self.taken = TakenRows(images)
+        self.body.addWidget(self.taken)
         self.add_row(self.channels, label="Channels")
         self.add_row(self.shown, self.browse, label="Shown")
         self.layer.activated.connect(self._choose_layer)
@@ -75,8 +78,7 @@ class ImageSection(Section):
             return
         names = ", ".join(channel.name for channel in image.channels)
         self.channels.setText(f"{image.n_channels}: {names}")
-        assumed = "".join(f"\n{sentence}" for sentence in image.assumptions)
-        self.channels.setToolTip(f"{tooltips.CHANNELS}\n{names}{assumed}")
+        self.channels.setToolTip(f"{tooltips.CHANNELS}\n{names}")
         modalities = list(MODALITIES)
         fill(self.modality, [(name, name) for name in modalities], modalities.index(image.modality))
         for i, name in enumerate(modalities):

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QSizePol
 
 from napari_simmat.plugin.keys import keys_of
 
-_LABEL_WIDTH = 90
+LABEL_WIDTH = 90
 """Of "Candidates" in the bold of napari's themes, which are only known once the panel is docked."""
 
 
@@ -42,7 +42,7 @@ class Section(QWidget):
         first = self._heading or (QLabel(label) if isinstance(label, str) else label)
         self._heading = None
         if first.text():
-            first.setFixedWidth(_LABEL_WIDTH)
+            first.setFixedWidth(LABEL_WIDTH)
             row.addWidget(first)
         for widget in widgets:
             row.addWidget(widget)
