@@ -265,7 +265,7 @@ _add(
 )
 _add(
     "height",
-    "height above the lowest point, for a camera held level",
+    "height above the lowest hundredth of the points, for a camera held level",
     ("depth",),
     _height,
     unit="m",

@@ -16,7 +16,7 @@ from napari_simmat.images.file_planes import image_files
 from napari_simmat.images.image import Channel
 from napari_simmat.images.raw import Raw
 from napari_simmat.images.recognise import recognised, words_of
-from napari_simmat.images.roles import COLOURS
+from napari_simmat.images.roles import COLOURS, EIGHT_BITS
 
 __all__ = ["gather_pair"]
 
@@ -77,6 +77,7 @@ def gather_pair(paths: Sequence[Path], part: str | None = None) -> Raw | None:
     dtype = (
         np.dtype(np.float32) if dtype.kind == "f" and dtype.itemsize > 4 and plane.dtype != dtype else dtype
     )
+    unit = EIGHT_BITS if picture.dtype == np.uint8 else ""  # the other sensor's type is not theirs
     known = other.channels[0] if len(other.channels) == 1 else Channel(role)
     last = replace(
         known, name=role if known.name.startswith("channel ") else known.name, role=known.role or role
@@ -86,7 +87,7 @@ def gather_pair(paths: Sequence[Path], part: str | None = None) -> Raw | None:
         other,
         array=whole([picture.astype(dtype), plane.astype(dtype)]),
         axes="CYX",
-        channels=(*(Channel(name, role=name) for name in COLOURS), last),
+        channels=(*(Channel(name, unit, role=name) for name in COLOURS), last),
         opacity=None,
         assumptions=tuple(dict.fromkeys((said, *colour.assumptions, *other.assumptions))),
         modality="",

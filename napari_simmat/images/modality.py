@@ -12,6 +12,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from napari_simmat.errors import AdapterError
+from napari_simmat.images.depth import resize_measured
 from napari_simmat.images.derived import FORMULAS
 from napari_simmat.images.image import MultiChannelImage
 from napari_simmat.images.statistics import filled, percentile_limits, sample, unit_scale
@@ -306,8 +307,9 @@ def _channel_input(plane: NDArray[Any], seen: ModelChannel, role: str, out: NDAr
         unit = unit_scale(filled(plane, middle), low, high)
         missing = ~np.isfinite(plane) if plane.dtype.kind == "f" else np.zeros(1, bool)
         if missing.any() and plane.shape != out.shape:
-            neutral = float(unit_scale(np.array([middle]), low, high)[0])
-            out[...] = _resized_measured(unit, ~missing, out.shape, neutral)
+            unit[missing] = np.nan
+            resized = resize_measured(unit, (out.shape[0], out.shape[1]))
+            out[...] = filled(resized, float(unit_scale(np.array([middle]), low, high)[0]))
         else:
             out[...] = _resized(unit, out.shape)
     out -= np.float32(mean)
@@ -320,15 +322,6 @@ def _resized(channel: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
         return channel
     picture = Image.fromarray(np.ascontiguousarray(channel))
     return np.asarray(picture.resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
-
-
-def _resized_measured(
-    unit: NDArray[np.float32], measured: NDArray[np.bool_], shape: tuple[int, ...], neutral: float
-) -> NDArray[np.float32]:
-    """Resize over the measured pixels alone; `neutral` where less than half of a pixel was measured."""
-    weight = _resized(measured.astype(np.float32), shape)
-    summed = _resized(unit * measured, shape)
-    return np.where(weight >= 0.5, summed / np.maximum(weight, 0.5), np.float32(neutral))
 
 
 def _same_name(left: str, right: str) -> bool:

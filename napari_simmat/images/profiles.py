@@ -9,7 +9,7 @@ import numpy as np
 from napari_simmat.images.image import MultiChannelImage
 from napari_simmat.images.modalities import require_modality
 from napari_simmat.images.modality import ModalityProfile, ModelChannel, Normalisation
-from napari_simmat.images.roles import BAD_BAND, COLOURS, STOKES, roles_for
+from napari_simmat.images.roles import BAD_BAND, COLOURS, EIGHT_BITS, STOKES, roles_for
 
 __all__ = ["profile_for"]
 
@@ -80,7 +80,8 @@ def _sees(image: MultiChannelImage, modality: str, roles: tuple[str, ...]) -> It
             if i == taken[i][0]:
                 yield from _polarization(image, modality, taken[i])
         elif roles[i] in COLOURS and modality in ("rgb", "rgb+x"):
-            yield _value(image, i, BYTES if image.data.dtype == np.uint8 else COLOUR_PERCENTILES)
+            is_bytes = image.data.dtype == np.uint8 or image.channels[i].unit == EIGHT_BITS
+            yield _value(image, i, BYTES if is_bytes else COLOUR_PERCENTILES)
         elif roles[i] == "thermal" and image.channels[i].unit == "°C":
             yield _value(image, i, PERCENTILES)
             yield _value(image, i, CELSIUS, suffix=" (absolute)")

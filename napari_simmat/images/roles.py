@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from napari_simmat.errors import ImageError
 
-__all__ = ["BAD_BAND", "COLOURS", "STOKES", "modality_of", "named_roles", "roles_for"]
+__all__ = ["BAD_BAND", "COLOURS", "EIGHT_BITS", "STOKES", "modality_of", "named_roles", "roles_for"]
 
 COLOURS = ("red", "green", "blue")
 STOKES = ("s0", "s1", "s2")
 BAD_BAND = "bad band"
+EIGHT_BITS = "of 255"
+"""Unit of a colour that was stored in 8 bits, beside channels of another type."""
 
 ROLE_OF_NAME = {
     **{colour: colour for colour in COLOURS},
