@@ -75,7 +75,7 @@ class Hand:
         self.ready()
         self.viewer.reset_view()
         combo = self.panel.image.shown
-        combo.setCurrentIndex(1)
+        combo.setCurrentIndex(next(i for i in range(combo.count()) if "false colour" in combo.itemText(i)))
         combo.activated.emit(combo.currentIndex())
         self.wait(1.0)
 

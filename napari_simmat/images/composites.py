@@ -30,6 +30,8 @@ INFRARED_NM = (850.0, 650.0, 550.0)
 LEAST_DEGREE = 0.02
 """Degree of polarization at which the wheel's colours are full, at least: noise is not colour."""
 
+FALSE_COLOUR = "false colour"
+
 FEW = 12
 """Of so many channels, the ones that are shown last make a false colour picture; of more, they are hardly different."""
 
@@ -80,10 +82,13 @@ def presets_for(image: MultiChannelImage) -> list[Preset]:
     composites = [("as the model starts", display)] if not isinstance(display, str) else []
     if 3 < image.n_channels <= FEW and composites and not stokes_sets(image):
         unseen = [i for i in reversed(range(image.n_channels)) if i not in display]
-        composites.append(("false colour", tuple([*unseen, *display][:3])))
+        composites.append((FALSE_COLOUR, tuple([*unseen, *display][:3])))
     for name, channels in composites:
         if len(channels) == 3 and tuple(channels) not in known:
-            found.append(Preset(name, _listed(image, channels), tuple(channels)))
+            listed = ", ".join(image.channels[i].name for i in channels)
+            found.append(
+                Preset(name, f"{name} ({listed})" if name == FALSE_COLOUR else listed, tuple(channels))
+            )
             known.add(tuple(channels))
     if image.n_channels > 3:
         found.append(Preset(PRINCIPAL_COMPONENTS, "principal components"))
@@ -323,10 +328,6 @@ def _cannot(image: MultiChannelImage, spec: Spec) -> str:
         f"Cannot show channels {spec!r} of {image.name!r}: give one or three numbers from 0 to "
         f"{image.n_channels - 1}{f', or {names}' if names else ''}."
     )
-
-
-def _listed(image: MultiChannelImage, channels: Sequence[int]) -> str:
-    return ", ".join(image.channels[i].name for i in channels)
 
 
 _PAINTERS: dict[str, tuple[Callable[[MultiChannelImage], bool], Make]] = {

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_simmat.images.composites import PRINCIPAL_COMPONENTS, Preset, painter_for
 from napari_simmat.images.image import MultiChannelImage
-from napari_simmat.images.painters import Painter
 
-__all__ = ["PRINCIPAL_COMPONENTS", "lazy_rgb", "overview_rgb", "screen_rgb"]
+__all__ = ["PRINCIPAL_COMPONENTS", "as_rgb", "overview_rgb", "screen_rgb"]
 
 
 def screen_rgb(
@@ -59,35 +57,6 @@ def overview_rgb(
     """A small picture of the image in the same colours, from every so manieth pixel; always (y, x, 3)."""
     painter = painter_for(image, _spec(channels))
     return as_rgb(painter.paint(iter(image.overview(longest, painter.needs))))
-
-
-def lazy_rgb(image: MultiChannelImage, painter: Painter, level: int = 0) -> Any:
-    """A picture that is painted piece by piece when it is looked at.
-
-    Parameters
-    ----------
-    image : MultiChannelImage
-        A lazy one.
-    painter : Painter
-        What `painter_for` made for this image.
-    level : int
-        0 for the image itself, else one of its coarser levels.
-
-    Returns
-    -------
-    dask array, uint8, shape (Y, X, 3)
-    """
-    source = image.levels[level - 1] if level else image.data
-    planes = source[list(painter.needs)].rechunk({0: len(painter.needs)})
-
-    def paint(block: NDArray[Any]) -> NDArray[np.uint8]:
-        return as_rgb(painter.paint(iter(block)))[None]
-
-    chunks = ((1,), *planes.chunks[1:], (3,))
-    painted = planes.map_blocks(
-        paint, dtype=np.uint8, chunks=chunks, new_axis=3, meta=np.empty((0, 0, 0, 0), np.uint8)
-    )
-    return painted[0]
 
 
 def as_rgb(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -18,6 +18,7 @@ from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.colour_bar import ColourBar
 from napari_simmat.plugin.colour_wheel import ColourWheel
 from napari_simmat.plugin.controller import Controller
+from napari_simmat.plugin.painting import FEW_CHANNELS, painting_of
 from napari_simmat.plugin.pictures import MODEL_PICTURE, Picture, picture_of
 from napari_simmat.plugin.sections.section import combo, fill
 from napari_simmat.plugin.spectra import Spectra
@@ -214,7 +215,15 @@ class ChannelBrowser(QWidget):
             if self._images.picture is picture and self._images.image is image:
                 self._set_legend(legend)
 
-        job = Job("legend", image.name, work=lambda _: painter_for(image, picture.spec).legend, take=take)
+        painting, index = painting_of(self._images.layer), self._images.index
+
+        def work(_: Any) -> Legend | None:
+            # Of a large image there is a small copy already, where there is one at all.
+            few = painting is not None and image.n_channels <= FEW_CHANNELS
+            small = painting.small(index) if painting is not None and few else image
+            return painter_for(small, picture.spec).legend
+
+        job = Job("legend", image.name, work=work, take=take)
         self._controller.executor(job)
 
     def _set_legend(self, legend: Legend | None) -> None:
