@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import time
@@ -209,6 +210,31 @@ def test_truncated_and_damaged_matlab_files_are_refused(tmp_path, part):
     path.write_bytes(bytes(damaged))
     with pytest.raises(ImageError):
         open_image(path)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8", "?"])
+def test_every_type_of_matlab_is_read_as_scipy_reads_it(tmp_path, dtype, compressed):
+    array = (CUBE % 100).astype(dtype)
+    scipy.io.savemat(tmp_path / "a.mat", {"x": np.arange(3), "cube": array}, do_compression=compressed)
+    image = open_image(tmp_path / "a.mat")
+    expected = scipy.io.loadmat(tmp_path / "a.mat")["cube"]
+    assert np.array_equal(image.data, expected.transpose(2, 0, 1))
+    assert image.data.dtype == array.dtype
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_any_bytes_in_a_matlab_file_give_an_image_or_a_sentence(tmp_path, compressed):
+    path = tmp_path / "a.mat"
+    scipy.io.savemat(path, {"wl": np.arange(1.0, 7.0), "cube": CUBE}, do_compression=compressed)
+    whole = path.read_bytes()
+    for _ in range(200):
+        content = bytearray(whole)
+        for position in RNG.integers(0, 600, RNG.integers(1, 6)):
+            content[position] = RNG.integers(0, 256)
+        path.write_bytes(bytes(content))
+        with contextlib.suppress(ImageError):
+            open_image(path)
 
 
 def test_text_and_structures_in_matlab_files_are_no_images(tmp_path):

@@ -5,12 +5,9 @@ Objects and function handles are never loaded: only arrays of numbers are asked 
 
 from __future__ import annotations
 
-import warnings
+import math
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from scipy import io
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images.containers import (
@@ -22,16 +19,10 @@ from napari_simmat.images.containers import (
     holds_names,
     holds_wavelengths,
 )
+from napari_simmat.images.mat_file import Variable, read_numbers, read_texts, variables_of
 from napari_simmat.images.raw import Raw, reason, require_size
 
 __all__ = ["read_matlab"]
-
-_DTYPES: dict[str, np.dtype[Any]] = {
-    "double": np.dtype(np.float64),
-    "single": np.dtype(np.float32),
-    "logical": np.dtype(bool),
-    **{f"{sign}int{bits}": np.dtype(f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)},
-}
 
 
 def read_matlab(path: Path, *, part: str | None = None) -> Raw:
@@ -55,9 +46,7 @@ def read_matlab(path: Path, *, part: str | None = None) -> Raw:
         If there is no such variable, or the file is damaged.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _read(path, part)
+        return _read(path, part)
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # the parser raises anything at all on damaged files
@@ -67,48 +56,34 @@ def read_matlab(path: Path, *, part: str | None = None) -> Raw:
 
 
 def _read(path: Path, part: str | None) -> Raw:
-    variables = {name: (tuple(int(n) for n in shape), kind) for name, shape, kind in io.whosmat(path)}
+    variables = {variable.name: variable for variable in variables_of(path)}
     shapes = {
-        name: shape
-        for name, (shape, kind) in variables.items()
-        if kind in _DTYPES and holds_image(shape, _DTYPES[kind])
+        name: variable.shape
+        for name, variable in variables.items()
+        if variable.dtype is not None and holds_image(variable.shape, variable.dtype)
     }
     name, said = choose(path, shapes, part)
-    require_size(path, shapes[name], _DTYPES[variables[name][1]].itemsize)
-    beside = [
-        other
-        for other, (shape, kind) in variables.items()
-        if other != name
-        and max(shape, default=0) == int(np.prod(shape, dtype=object)) <= MAX_CHANNELS
-        and (
-            (kind in _DTYPES and holds_wavelengths(other))
-            or (kind in ("char", "cell") and holds_names(other))
-        )
-    ]
-    loaded = io.loadmat(path, variable_names=[name, *beside])
-    array = np.asarray(loaded[name])
-    if array.shape != shapes[name] or array.dtype.kind not in "buif":
-        raise ImageError(f"{path.name} holds {name!r} in another form than it says; get the file again.")
+    dtype = variables[name].dtype
+    require_size(path, shapes[name], dtype.itemsize if dtype is not None else 8)
     raw = Raw(
-        array,
+        read_numbers(path, variables[name]),
         assumptions=(said,) if said else (),
         facts={"variable": name},
         parts=tuple(shapes) if len(shapes) > 1 else (),
         part=name,
     )
-    return described(raw, _description([loaded[other] for other in beside], array.shape))
+    return described(raw, _description(path, variables.values(), shapes[name]))
 
 
-def _description(values: list[Any], shape: tuple[int, ...]) -> Description:
+def _description(path: Path, variables: Iterable[Variable], shape: tuple[int, ...]) -> Description:
     wavelengths: list[float] = []
     names: list[str] = []
-    for value in values:
-        flat = np.asarray(value).ravel()
-        if flat.size not in shape:
-            continue
-        if flat.dtype.kind in "uif" and not wavelengths:
-            wavelengths = flat.tolist()
-        elif flat.dtype.kind in "UO" and not names:
-            cells = [np.asarray(cell).ravel() for cell in flat.tolist()]
-            names = [str(cell[0]) if cell.size == 1 else "" for cell in cells]
+    for variable in variables:
+        count = math.prod(variable.shape)
+        is_list = count in shape and max(variable.shape) == count <= MAX_CHANNELS
+        if variable.dtype is not None and is_list and holds_wavelengths(variable.name) and not wavelengths:
+            wavelengths = read_numbers(path, variable).ravel().tolist()
+        elif variable.holds_texts and holds_names(variable.name) and variable.shape != shape and not names:
+            texts = read_texts(path, variable)
+            names = texts if len(texts) in shape else []
     return Description(wavelengths=wavelengths, names=names, assumed_axes="YXC")

@@ -148,7 +148,7 @@ def _inside(path: Path, relative: str) -> Path:
     steps = PurePosixPath(str(relative))
     if steps.is_absolute() or ".." in steps.parts or "\\" in str(relative):
         raise ImageError(
-            f"{path.name} points to {str(relative)[:80]!r} outside its folder, which is not followed."
+            f"{path.name} points to {str(relative)[:80]!r} outside its folder, which is not followed; correct it."
         )
     return path.joinpath(*steps.parts)
 
