@@ -18,6 +18,7 @@ from test_plugin_panel import journal, open_panel  # noqa: F401
 
 from napari_simmat.images import Channel, MultiChannelImage, screen_rgb
 from napari_simmat.plugin import image_choice
+from napari_simmat.plugin.browser import value_text
 from napari_simmat.plugin.colour_wheel import ColourWheel, wheel_pixels
 from napari_simmat.plugin.pictures import layer_data
 from napari_simmat.plugin.spectrum_plot import ObjectSpectrum, SpectrumPlot, ticks
@@ -257,6 +258,14 @@ def test_ticks_are_round_and_inside():
     assert ticks(380, 2500, 4) == [500, 1000, 1500, 2000, 2500]
     assert ticks(0, 1, 5) == [0, 0.2, 0.4, 0.6, 0.8, 1.0]
     assert ticks(1, 1, 5) == []
+
+
+def test_the_readout_has_what_the_sensor_measures():
+    values = np.array([200.0, 0.0, -50.0])  # Stokes parameters: a quarter, at 135 degrees
+    assert value_text(stokes(), "hsv", values) == "S0 200 · DoLP 0.250 · AoLP 135°"
+    assert value_text(stokes(), (0, 2, 2), values) == "200 · -50 · -50"
+    assert value_text(stokes(), "principal components", values) == ""
+    assert value_text(cube(), (4,), np.arange(6.0)) == "4 reflectance"
 
 
 def test_opposite_points_of_the_wheel_have_one_colour_and_quarters_differ():

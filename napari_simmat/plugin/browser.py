@@ -12,8 +12,9 @@ from superqt import QElidingLabel
 
 from napari_simmat.annotator import Job
 from napari_simmat.images import Channel, MultiChannelImage
-from napari_simmat.images.composites import painter_for
+from napari_simmat.images.composites import painter_for, stokes_sets
 from napari_simmat.images.painters import Legend
+from napari_simmat.images.polarization import aolp, dolp
 from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.colour_bar import ColourBar
 from napari_simmat.plugin.colour_wheel import ColourWheel
@@ -25,6 +26,9 @@ from napari_simmat.plugin.spectra import Spectra
 from napari_simmat.plugin.spectrum_plot import SpectrumPlot, short
 
 _COLOURS = (("R", "#ff5c5c"), ("G", "#50d66e"), ("B", "#6096ff"))
+_SHOWN_ROLES = {"temperature": "thermal", "depth": "depth", "normals": "depth", "disparity": "disparity"}
+"""Of presets that show one channel: what that measures."""
+
 _OWN = "own choice of channels"
 
 
@@ -249,10 +253,8 @@ class ChannelBrowser(QWidget):
             self.readout.setText("")
             return
         picture = self._images.picture
-        channels = picture.spec if picture is not None and not isinstance(picture.spec, str) else ()
-        numbers = " · ".join(short(float(f"{values[i]:.4g}")) for i in channels)
-        unit = self._image.channels[channels[0]].unit if channels else ""
-        self.readout.setText(f"[{place[0]}, {place[1]}]  {numbers} {unit}".rstrip())
+        words = "" if picture is None else value_text(self._image, picture.spec, values)
+        self.readout.setText(f"[{place[0]}, {place[1]}]  {words}".rstrip())
 
 
 class _Composer(QWidget):
@@ -302,6 +304,24 @@ def _brief(channel: Channel) -> str:
     return (
         channel.name.removesuffix(" nm") if wave is not None and channel.name.endswith("nm") else channel.name
     )
+
+
+def value_text(image: MultiChannelImage, spec: Any, values: Any) -> str:
+    """The values of a pixel (C,) that a picture shows: of its channels, or what its sensor measures.
+
+    Angles are in degrees here, as on the colour wheel.
+    """
+    sets = stokes_sets(image)
+    if isinstance(spec, str) and sets and spec in ("hsv", "dolp", "aolp"):
+        s0, s1, s2 = (np.array([sum(values[each[k]] for each in sets)]) for k in range(3))
+        degree, angle = float(dolp(s0, s1, s2)[0]), float(np.rad2deg(aolp(s1, s2)[0])) % 180
+        return f"S0 {short(float(f'{s0[0]:.4g}'))} · DoLP {degree:.3f} · AoLP {angle:.0f}°"
+    role = _SHOWN_ROLES.get(spec, "") if isinstance(spec, str) else ""
+    channels = (image.roles.index(role),) if role in image.roles and role else spec
+    if isinstance(channels, str):
+        return ""
+    numbers = " · ".join(short(float(f"{values[i]:.4g}")) for i in channels)
+    return f"{numbers} {image.channels[channels[0]].unit}".rstrip()
 
 
 def band_text(image: MultiChannelImage, i: int) -> str:
