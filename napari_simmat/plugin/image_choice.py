@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,9 @@ from napari_simmat.plugin.thumbnails import Backdrop, backdrop
 
 SETTLE_MS = 200
 """How long a slider must rest before its slice is opened."""
+
+TOGETHER_S = 5.0
+"""Files that come one after the other within this time may have been dropped together."""
 
 _LIST_EVENTS = ("inserted", "removed", "renamed")
 
@@ -108,14 +112,15 @@ class ImageChoice(QObject):
         self._reading: tuple[Any, Job] | None = None
         self._asking: Any = None
         self._ranged: Any = None
-        self._inserted: list[Any] = []
+        self._inserted: list[tuple[Any, list[Path]]] = []
+        self._inserted_at = 0.0
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MS)
         self._settle.timeout.connect(self._open_slice)
         self._together = QTimer(self)
         self._together.setSingleShot(True)
-        self._together.setInterval(0)
+        self._together.setInterval(SETTLE_MS)
         self._together.timeout.connect(self._join_inserted)
         watch(viewer)
         for name in _LIST_EVENTS:
@@ -449,8 +454,7 @@ class ImageChoice(QObject):
     def _on_layers(self, event: Any = None) -> None:
         gone = event is not None and event.type == "removed" and event.value
         if event is not None and event.type == "inserted" and TAKEN in event.value.metadata:
-            self._inserted.append(event.value)
-            self._together.start()
+            self._expect_more(event.value)
         if gone:
             self._answers.pop(gone, None)
             self._pictures.pop(gone, None)
@@ -464,31 +468,42 @@ class ImageChoice(QObject):
         if self.layer is None and self._reading is None and self.question is None and self.layers:
             self.choose(self.layers[-1])
 
+    def _expect_more(self, layer: Any) -> None:
+        """Remember a file that was opened: napari gives those that were dropped together to the reader one by one."""
+        now, file = monotonic(), _file_of(layer)
+        if now - self._inserted_at > TOGETHER_S:
+            self._inserted.clear()
+        self._inserted_at = now
+        if file is not None:
+            self._inserted.append((layer, [file]))
+            self._together.start()
+
     def _join_inserted(self) -> None:
-        """Files that were dropped together may make up one image; napari gives each to the reader alone."""
-        layers, self._inserted = self._inserted, []
-        paths = [_file_of(layer) for layer in layers]
-        if len(paths) < 2 or None in paths or len(set(paths)) < len(paths):
-            return
-        if len({path.parent for path in paths if path is not None}) > 1:
+        """Files that make up one image become one layer."""
+        parts = [(layer, files) for layer, files in self._inserted if layer in self._viewer.layers]
+        paths = [path for _, files in parts for path in files]
+        if len(parts) < 2 or len(set(paths)) < len(paths) or len({path.parent for path in paths}) > 1:
             return
 
         def work(progress: Progress) -> Any:
             try:
-                return opened_layer(open_file([path for path in paths if path is not None]))
+                return opened_layer(open_file(paths))
             except ImageError:  # they are images of their own
                 return None
 
         def take(joint: Any) -> None:
-            if joint is not None and all(layer in self._viewer.layers for layer in layers):
-                data, options, _ = joint
-                made = Image(data, **options)
-                self._viewer.add_layer(made)
-                self._inserted.clear()
-                for layer in layers:
-                    self._viewer.layers.remove(layer)
-                if self.layer != made and (self._reading is None or self._reading[0] != made):
-                    self.choose(made)
+            if joint is None or not all(layer in self._viewer.layers for layer, _ in parts):
+                return
+            data, options, _ = joint
+            made = self._viewer.add_image(data, **options)
+            joined = [layer for layer, _ in parts]
+            # The joint image may be found to lack a file that comes only now.
+            self._inserted = [each for each in self._inserted if each[0] not in [*joined, made]]
+            self._inserted.insert(0, (made, paths))
+            if self.layer is None or self.layer in joined:
+                self.choose(made)
+            for layer in joined:
+                self._viewer.layers.remove(layer)
 
         self._execute(Job("join", "Looking at the files together", work=work, take=take))
 

@@ -26,7 +26,16 @@ from napari_simmat.images.image import loaded
 from napari_simmat.images.painters import Painter
 from napari_simmat.plugin.worker import Worker
 
-__all__ = ["Level", "Painting", "Picturesque", "levels_of", "painting_of", "small_copy", "watch"]
+__all__ = [
+    "Level",
+    "Painting",
+    "Picturesque",
+    "has_window",
+    "levels_of",
+    "painting_of",
+    "small_copy",
+    "watch",
+]
 
 TILE = 512
 COARSEST = 2048
@@ -144,7 +153,7 @@ class Painting:
         wanted = self._tiles_of(index, level, window)
         with self._lock:
             missing = [key for key in wanted if key not in self._tiles]
-        if missing and (self._is_quick() or QApplication.instance() is None):
+        if missing and (self._is_quick() or not has_window()):
             for key in missing:
                 self._paint(key)
             missing = []
@@ -391,6 +400,11 @@ def painting_of(layer: Any) -> Painting | None:
     """The painting that a layer shows, if it shows one."""
     data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
     return data.painting if isinstance(data, Picturesque) else None
+
+
+def has_window() -> bool:
+    """Whether there is an event loop that must not wait, and that looks again later."""
+    return QApplication.instance() is not None
 
 
 def watch(viewer: Any) -> None:
