@@ -135,7 +135,7 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or not path.name.lower().endswith(SUFFIXES):
             continue
-        if path.name in data_files:
+        if path.name in data_files or (path.is_dir() and path.suffix.lower() != ".zarr"):
             continue
         stem = stem_of(path)
         if stem in files:
