@@ -10,7 +10,17 @@ from collections.abc import Sequence
 
 
 class SimmatError(Exception):
-    """Base of all errors whose text is meant for the user."""
+    """Base of all errors whose text is meant for the user.
+
+    Parameters
+    ----------
+    message : str
+        The sentence. Names of files and words of parsers in it may hold line breaks and commands to a terminal, which
+        become spaces.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__("".join(c if c.isprintable() else " " for c in str(message)))
 
 
 class ImageError(SimmatError):

@@ -71,15 +71,14 @@ def middlebury_camera(
     problem : str
         Why there is none.
     """
-    entries = dict(re.findall(r"^\s*(\w+)\s*=\s*(.*?)\s*$", words, re.MULTILINE))
+    lines = (line.partition("=") for line in words.splitlines())
+    entries = {key.strip(): value.strip() for key, equals, value in lines if equals}
     matrix = [float(number) for number in re.findall(_NUMBER, entries.get("cam1" if right else "cam0", ""))]
     if len(matrix) != 9:
         return None, "it has no camera matrix of nine numbers"
     baseline, offset = _number(entries, "baseline"), _number(entries, "doffs")
-    if not (
-        math.isfinite(matrix[0]) and math.isfinite(matrix[4]) and min(matrix[0], matrix[4], baseline) > 0
-    ):
-        return None, "its focal length or baseline is not positive"
+    if not (all(map(math.isfinite, (*matrix, baseline))) and min(matrix[0], matrix[4], baseline) > 0):
+        return None, "its focal length or baseline is not positive, or a number is missing"
     told = tuple(_number(entries, side) for side in ("height", "width"))
     if all(math.isfinite(side) for side in told) and told != shape:
         return (

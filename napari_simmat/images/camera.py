@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 __all__ = ["Camera"]
@@ -33,3 +34,5 @@ class Camera:
             raise ValueError(f"focal lengths {self.focal_length_px} must be positive")
         if self.baseline_m is not None and not 0 < self.baseline_m < float("inf"):
             raise ValueError(f"the baseline {self.baseline_m} m must be positive")
+        if not all(map(math.isfinite, (*(self.principal_point or ()), self.disparity_offset_px))):
+            raise ValueError("the principal point and the offset of disparities must be finite")

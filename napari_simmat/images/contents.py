@@ -57,6 +57,8 @@ def kind_of(path: Path) -> str:
     try:
         if path.is_dir():
             raise ImageError(f"{path} is a folder, expected an image file; give one of the files in it.")
+        if path.exists() and not path.is_file():  # opening a pipe waits for whoever writes into it
+            raise ImageError(f"{path.name} is a device or pipe, expected an image file; give a file.")
         with path.open("rb") as file:
             start = file.read(512)
     except FileNotFoundError:

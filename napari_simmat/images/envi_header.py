@@ -109,6 +109,8 @@ class EnviHeader:
 def is_header(path: Path) -> bool:
     """Whether a file begins as an ENVI header does."""
     try:
+        if not path.is_file():  # opening a pipe waits for whoever writes into it
+            return False
         with path.open("rb") as file:
             start = file.read(16)
     except (OSError, ValueError):

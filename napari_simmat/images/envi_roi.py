@@ -80,7 +80,7 @@ def _places(lines: list[str], path: Path) -> np.ndarray[tuple[int, ...], np.dtyp
             x, y = float(fields[1]), float(fields[2])
         except (IndexError, ValueError):
             x = y = math.nan
-        if not (x.is_integer() and y.is_integer()):
+        if not (x.is_integer() and y.is_integer() and max(abs(x), abs(y)) < 1e9):
             raise ImageError(
                 f"{path.name} has the line {line.strip()[:60]!r}, expected number, column and row of a pixel; write the "
                 "regions with their pixel locations."

@@ -7,7 +7,7 @@ name any file of the machine.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,7 @@ def _read(file: h5py.File, path: Path, part: str | None) -> Raw:
         _refuse_link(file, path, part)
     name, said = choose(path, {n: d.shape[::-1] if matlab else d.shape for n, d in images.items()}, part)
     dataset = images[name]
-    _require_sound(dataset, path, name)
+    _require_sound(dataset, path, name, datasets)
     source = Dataset(path, name, dataset.shape, dataset.dtype.newbyteorder("="), matlab)
     raw = Raw(
         _pixels(source, dataset),
@@ -168,25 +168,48 @@ def _refuse_link(file: h5py.File, path: Path, part: str) -> None:
         group = group.get(step) if link is not None else None
 
 
-def _require_sound(dataset: h5py.Dataset, path: Path, name: str) -> None:
+def _require_sound(
+    dataset: h5py.Dataset, path: Path, name: str, datasets: Mapping[str, h5py.Dataset]
+) -> None:
     if dataset.external or (
         dataset.is_virtual and any(source.file_name != "." for source in dataset.virtual_sources())
     ):
         raise ImageError(
             f"{path.name} keeps {name!r} in other files, which are not followed; save the data into one file."
         )
+    sources = [dataset]
     if dataset.is_virtual:
-        return
-    stored = dataset.id.get_storage_size()
+        found = [datasets.get(source.dset_name.strip("/")) for source in dataset.virtual_sources()]
+        sources = [each for each in found if each is not None and not each.is_virtual and not each.external]
+        if len(sources) < len(found):  # one that is part of itself ends the program
+            raise ImageError(
+                f"{path.name} puts {name!r} together of other virtual datasets or of some that are not in it, expected "
+                "plain ones; save it as one dataset."
+            )
+    stored = sum(source.id.get_storage_size() for source in sources)
     if dataset.nbytes > IN_MEMORY_BYTES and dataset.nbytes > 2000 * stored:
         raise ImageError(
             f"{path.name} declares {name!r} of shape {dataset.shape} but has {stored} bytes for it, too few for a real "
             "image; get the file again."
         )
+    for source in sources:
+        _require_sound_chunks(source, path, name)
     if dataset.chunks and math.prod(dataset.chunks) * dataset.dtype.itemsize > MAX_CHUNK_BYTES:
         raise ImageError(
             f"{path.name} stores {name!r} in chunks of shape {dataset.chunks}, more than the "
             f"{MAX_CHUNK_BYTES >> 30} GiB that can be read at once; save it in smaller ones."
+        )
+
+
+def _require_sound_chunks(dataset: h5py.Dataset, path: Path, name: str) -> None:
+    """Refuse chunks of more bytes than they have pixels: the library unpacks them to whatever comes of it."""
+    if not dataset.chunks or not hasattr(dataset.id, "chunk_iter"):
+        return
+    most = 2 * math.prod(dataset.chunks) * dataset.dtype.itemsize + 4096
+    if dataset.id.chunk_iter(lambda chunk: True if chunk.size > most else None):
+        raise ImageError(
+            f"{path.name} stores a chunk of {name!r} in more bytes than its pixels have, which cannot be meant; get the "
+            "file again."
         )
 
 

@@ -2,15 +2,84 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree
 
+from napari_simmat.errors import ImageError
 from napari_simmat.images.image import Channel
 from napari_simmat.images.raw import Raw
 
-__all__ = ["described"]
+__all__ = ["described", "require_sane"]
+
+MAX_PLANES = 1 << 20
 
 _NANOMETRES = {"nm": 1.0, "µm": 1e3, "um": 1e3, "Å": 0.1}
+
+
+def require_sane(xml: str, path: Path) -> None:
+    """Refuse a document that points outside its folder or counts more planes than there can be.
+
+    tifffile follows every file name and makes a list as long as the number of planes.
+
+    Parameters
+    ----------
+    xml : str
+        OME-XML. Broken XML is no harm: nothing is done by it.
+    path : Path
+        The file, for errors.
+
+    Raises
+    ------
+    ImageError
+        If it does either.
+    """
+    try:
+        root = ElementTree.fromstring(xml)
+    except ElementTree.ParseError:
+        return
+    for element in root.iter():
+        kind = element.tag.rpartition("}")[2]
+        named = element.get("FileName") or element.get("MetadataFile") or ""
+        if named.replace("\\", "/").rpartition("/")[1] or named in (".", ".."):
+            raise ImageError(
+                f"{path.name} points to {named[:80]!r} outside its folder, which is not followed; put that file beside "
+                "it and write the OME metadata anew."
+            )
+        counts = (
+            [_count(value) for key, value in element.items() if key.startswith(_COUNTED[kind])]
+            if kind in _COUNTED
+            else []
+        )
+        if kind.startswith("ModuloAlong") or ".ModuloAlong" in kind:
+            counts = [_steps(element)]
+        if math.prod(max(1.0, count) for count in counts) > MAX_PLANES:
+            raise ImageError(
+                f"{path.name} has OME metadata of more planes than a file can hold, expected at most {MAX_PLANES}; get "
+                "the file again or correct them."
+            )
+
+
+_COUNTED = {
+    "Pixels": ("SizeC", "SizeZ", "SizeT"),
+    "TiffData": ("IFD", "PlaneCount", "NumPlanes", "FirstC", "FirstZ", "FirstT"),
+}
+
+
+def _count(text: str) -> float:
+    try:
+        return abs(float(text))
+    except ValueError:
+        return 0.0  # tifffile says what is wrong with it
+
+
+def _steps(element: ElementTree.Element) -> float:
+    """How many positions a modulo annotation counts."""
+    start, end, step = (
+        _count(element.get(key, default)) for key, default in (("Start", "0"), ("End", "0"), ("Step", "1"))
+    )
+    return (start + end) / step if step else math.inf
 
 
 def described(raw: Raw, xml: str, number: int = 0) -> Raw:

@@ -31,6 +31,8 @@ def load_profile(path: str | os.PathLike[str]) -> ModalityProfile:
     """
     path = Path(path)
     try:
+        if path.exists() and not path.is_file():
+            raise ImageError(f"The profile {path.name} cannot be read: it is no file; give a JSON file.")
         if path.stat().st_size > MAX_BYTES:
             raise ImageError(
                 f"{path.name} has {path.stat().st_size} bytes, too many for a profile; choose another file."
@@ -46,6 +48,8 @@ def load_profile(path: str | os.PathLike[str]) -> ModalityProfile:
             f"({error.error_count()} fault{'s' * (error.error_count() > 1)} in all); mend it or write a new one with "
             "'napari-simmat profile IMAGE -o FILE'."
         ) from None
+    except ValueError as error:
+        raise ImageError(f"The profile {path.name!r} cannot be read ({error}); check its name.") from None
 
 
 def save_profile(profile: ModalityProfile, path: str | os.PathLike[str]) -> None:

@@ -58,7 +58,7 @@ def read_tiff(path: Path, *, part: str | None = None, indices: bool = False) -> 
         raise _truncated(path, f"it ends after {size} of at least {needed} bytes")
     try:
         with _quiet(), tifffile.TiffFile(path) as file:
-            _refuse_entities(file, path)
+            _require_sane(file, path)
             return _read(file, path, part, indices)
     except (ImageError, MemoryError):
         raise
@@ -70,8 +70,6 @@ def read_tiff(path: Path, *, part: str | None = None, indices: bool = False) -> 
 
 
 def _read(file: tifffile.TiffFile, path: Path, part: str | None, indices: bool) -> Raw:
-    if not len(file.pages):
-        raise ImageError(f"{path.name} is a TIFF without an image; get the file again or save it anew.")
     named = _named_series(file)
     name = next(iter(named)) if part is None else part
     if name not in named:
@@ -258,6 +256,11 @@ def _described_by_imagej(raw: Raw, metadata: dict[str, Any], file: tifffile.Tiff
         raw = replace(
             raw, pixel_size=(y, x), pixel_unit={"um": "µm", "\\u00B5m": "µm", "micron": "µm"}.get(unit, unit)
         )
+    images = metadata.get("images")
+    there = math.prod(n for n, axis in zip(raw.array.shape, raw.axes, strict=False) if axis not in "YXS")
+    if isinstance(images, int) and images > there:
+        said = f"ImageJ's description counts {images} images, of which {there} are in the file."
+        raw = replace(raw, assumptions=(*raw.assumptions, said))
     return _named(raw, metadata.get("Labels"))
 
 
@@ -290,12 +293,20 @@ def _with_wavelengths(raw: Raw, values: Any) -> Raw:
     )
 
 
-def _refuse_entities(file: tifffile.TiffFile, path: Path) -> None:
-    """OME-XML needs no document type; one that brings entities is made to exhaust memory."""
-    if len(file.pages) and "<!ENTITY" in file.pages.first.description:
+def _require_sane(file: tifffile.TiffFile, path: Path) -> None:
+    """Refuse what tifffile would follow or count: it finds the images in a file by their descriptions.
+
+    OME-XML needs no document type; one that brings entities is made to exhaust memory.
+    """
+    page = file.pages.first if len(file.pages) else None
+    if page is None or not page.dataoffsets:
+        raise ImageError(f"{path.name} is a TIFF without an image; get the file again or save it anew.")
+    if "<!ENTITY" in page.description:
         raise ImageError(
-            f"{path.name} carries XML with entity definitions, which no OME-TIFF needs; it is not opened."
+            f"{path.name} carries XML with entity definitions, which no OME-TIFF needs; save it anew."
         )
+    if file.is_ome and file.ome_metadata:
+        ome.require_sane(file.ome_metadata, path)
 
 
 @contextmanager

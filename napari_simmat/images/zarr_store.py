@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -16,6 +17,8 @@ from typing import Any
 
 import numpy as np
 import zarr
+from numpy.typing import NDArray
+from zarr.storage import LocalStore
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images.containers import Description, choose, described, holds_image, holds_wavelengths
@@ -28,6 +31,9 @@ __all__ = ["is_zarr", "read_zarr"]
 MAX_METADATA_BYTES = 16 << 20
 MAX_CHUNK_BYTES = 512 << 20
 MAX_BLOCKS = 1 << 20
+MAX_CHUNKS = 1 << 27
+MAX_OVERHEAD = 64 << 10
+"""Bytes that a chunk may have beside its pixels, such as the index of a shard."""
 MAX_PARTS = 1000
 
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
@@ -321,7 +327,7 @@ def _description(nodes: Mapping[str, Node], node: Node, name: str) -> Descriptio
             and shape[0] in lengths
             and dtype.kind in "uif"
         ):
-            values = np.asarray(_opened(other)[:]).tolist()
+            values = np.asarray(_opened(other, other.path)[:]).tolist()
             return Description(wavelengths=values, unit=str(other.attributes.get("units", "")), axes=axes)
     return Description(axes=axes)
 
@@ -373,10 +379,11 @@ def _array(node: Node, path: Path) -> Any:
             f"{path.name} declares chunks of shape {chunks}, which is {size / 2**30:.1f} GiB, more than the "
             f"{MAX_CHUNK_BYTES / 2**30:g} GiB that can be read at once; save it in smaller chunks."
         )
-    if blocks > MAX_BLOCKS or max(shape) > 2**31 - 1:
+    stored = math.prod(-(-length // chunk) for length, chunk in zip(shape, chunks, strict=True))
+    if blocks > MAX_BLOCKS or max(shape) > 2**31 - 1 or stored > MAX_CHUNKS:
         raise ImageError(
-            f"{path.name} declares an image of shape {shape}, which is {math.prod(shape) * dtype.itemsize / 2**40:.3g} "
-            "TiB and cannot be meant; correct its metadata."
+            f"{path.name} declares an image of shape {str(shape)[:80]} in {stored} chunks, which is "
+            f"{math.prod(shape) * dtype.itemsize / 2**40:.3g} TiB and cannot be meant; correct its metadata."
         )
     if (
         "pickle"
@@ -390,8 +397,76 @@ def _array(node: Node, path: Path) -> Any:
         raise ImageError(
             f"{path.name} declares an image of shape {shape} but holds no chunk of it; get it again."
         )
-    return as_dask(_opened(node), block_shape(shape, dtype.itemsize, chunks))
+    return as_dask(_opened(node, path), block_shape(shape, dtype.itemsize, chunks))
 
 
-def _opened(node: Node) -> Any:
-    return zarr.open_array(str(node.path), mode="r")
+@dataclass(frozen=True, eq=False)
+class Chunked:
+    """A Zarr array whose damaged chunks are reported in a sentence."""
+
+    array: Any
+    name: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis."""
+        return tuple(self.array.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        found: np.dtype[Any] = self.array.dtype
+        return found
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        try:
+            return np.asarray(self.array[index])
+        except (ImageError, MemoryError):
+            raise
+        except Exception as error:  # codecs raise anything at all on damaged chunks
+            raise ImageError(
+                f"{self.name} has a damaged chunk ({reason(error)}), expected a complete one; get the folder again."
+            ) from error
+
+
+class ChunkStore(LocalStore):
+    """A folder of chunks none of which is a device, or longer than its pixels: codecs unpack whatever they get."""
+
+    most_bytes = 0
+
+    async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
+        """The bytes of a key, None where there is no such file."""
+        self._check(key)
+        return await super().get(key, prototype, byte_range)
+
+    def get_sync(self, key: str, **options: Any) -> Any:
+        """The same, for versions of zarr that read without waiting."""
+        self._check(key)
+        return super().get_sync(key, **options)
+
+    def _check(self, key: str) -> None:
+        try:
+            status = os.stat(self.root / key)
+        except (OSError, ValueError):
+            return
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            raise ImageError(
+                f"{self.root.name}/{key} is a device or pipe, expected a chunk; get the folder again."
+            )
+        if self.most_bytes and status.st_size > self.most_bytes and not key.endswith(_METADATA):
+            raise ImageError(
+                f"{self.root.name}/{key} has {status.st_size} bytes, more than the pixels of a chunk; get the folder again."
+            )
+
+
+def _opened(node: Node, path: Path) -> Chunked:
+    store = ChunkStore(node.path, read_only=True)
+    array = zarr.open_array(store, mode="r")
+    outer: tuple[int, ...] = getattr(array, "shards", None) or array.chunks
+    store.most_bytes = 2 * math.prod(outer) * array.dtype.itemsize + MAX_OVERHEAD
+    return Chunked(array, path.name)
