@@ -122,7 +122,6 @@ def test_what_the_code_imports_is_what_it_declares():
         imported |= found - ({"napari", "vispy"} if is_plugin else set())  # napari brings vispy
     # segment-anything imports torchvision without declaring it
     assert imported - {"napari-simmat"} - optional == declared - {"torchvision"}
-    assert optional <= imported
 
 
 def _is_extra(need: Requirement) -> bool:
