@@ -29,8 +29,8 @@ class PromptSection(Section):
             "off": button("Off", tooltips.OFF, checkable=True),
         }
         self.signs = {
-            1: button("＋ Object", tooltips.POSITIVE, action="flip_sign", checkable=True),
-            0: button("－ Background", tooltips.NEGATIVE, action="flip_sign", checkable=True),
+            1: button("+ Object", tooltips.POSITIVE, action="flip_sign", checkable=True),
+            0: button("− Background", tooltips.NEGATIVE, action="flip_sign", checkable=True),
         }
         self.undo = button("Undo", tooltips.UNDO, action="undo")
         self.clear = button("Clear", tooltips.CLEAR, action="clear")
