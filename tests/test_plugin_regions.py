@@ -291,7 +291,7 @@ def test_a_large_image_is_worked_on_where_one_clicks(small_is_large, open_window
 def test_a_large_image_is_browsed_without_painting_it_whole(small_is_large, open_window):
     window = open_window(layer_data(large_image()))
     made = painting_of(window.images.layer)
-    window.until(lambda: made.shown_on)
+    window.until(lambda: bool(made.shown_on))
 
     window.viewer.scene.camera.center = (0, 100, 100)
     window.viewer.scene.camera.zoom = 12
