@@ -97,27 +97,27 @@ content(
 )
 content("flir garbage", "f.jpg", lambda: _with_segment(b"FLIR\0\1\0\0" + bytes(range(200))), "FLIR")
 content("flir no data", "f.jpg", lambda: _with_segment(b"FLIR\0\1\0\0"), "FLIR")
-content("flir truncated record", "f.jpg", lambda: _with_segment(b"FLIR\0\1\0\0" + _thermal()[40:400]), "FLIR")
-content("flir 65,535 x 65,535 counts", "f.jpg", lambda: _thermal(rows=65_535), opens=True)
+content("flir truncated record", "f.jpg", lambda: _with_segment(b"FLIR\0\1\0\0" + thermal()[40:400]), "FLIR")
+content("flir 65,535 x 65,535 counts", "f.jpg", lambda: thermal(rows=65_535), opens=True)
 content(
     "flir 60,000 x 60,000 png inside",
     "f.jpg",
-    lambda: _thermal(size=60_000),
+    lambda: thermal(size=60_000),
     "exceeds limit|more than a thermal",
 )
-content("flir calibration of zeros", "f.jpg", lambda: _thermal(planck=0.0))
-content("flir calibration of NaN", "f.jpg", lambda: _thermal(planck=float("nan")))
-content("flir index of 2**32 records", "f.jpg", lambda: _thermal(records=2**32 - 1), "FLIR")
-content("flir record behind the end", "f.jpg", lambda: _thermal(place=2**32 - 16), "FLIR")
+content("flir calibration of zeros", "f.jpg", lambda: thermal(planck=0.0))
+content("flir calibration of NaN", "f.jpg", lambda: thermal(planck=float("nan")))
+content("flir index of 2**32 records", "f.jpg", lambda: thermal(records=2**32 - 1), "FLIR")
+content("flir record behind the end", "f.jpg", lambda: thermal(place=2**32 - 16), "FLIR")
 content("exr magic only", "a.exr", b"v/1\x01", "damaged OpenEXR")
-content("exr truncated", "a.exr", lambda: _exr()[:-3000], "damaged OpenEXR")
-content("exr truncated header", "a.exr", lambda: _exr()[:150], "damaged OpenEXR")
+content("exr truncated", "a.exr", lambda: exr()[:-3000], "damaged OpenEXR")
+content("exr truncated header", "a.exr", lambda: exr()[:150], "damaged OpenEXR")
 content("exr 2**31 columns", "a.exr", lambda: _exr_window(0, 0, 2**31 - 2, 63))
 content("exr 60,000 x 60,000", "a.exr", lambda: _exr_window(0, 0, 59_999, 59_999))
 content("exr 20,000 x 10,000", "a.exr", lambda: _exr_window(0, 0, 19_999, 9_999))
 content("exr upside down", "a.exr", lambda: _exr_window(0, 0, -1, -1))
 content("exr whole range of numbers", "a.exr", lambda: _exr_window(-(2**31), -(2**31), 2**31 - 1, 2**31 - 1))
-content("exr garbage in its pixels", "a.exr", lambda: _exr()[:600] + bytes(range(256)) * 60)
+content("exr garbage in its pixels", "a.exr", lambda: exr()[:600] + bytes(range(256)) * 60)
 content(
     "exr unknown compression",
     "a.exr",
@@ -128,7 +128,7 @@ content(
 
 @malformed("exr without channels")
 def _exr_without(folder: Path) -> Path:
-    data = _exr()
+    data = exr()
     start = data.index(b"channels\0chlist\0") + len(b"channels\0chlist\0")
     (length,) = struct.unpack_from("<I", data, start)
     path = folder / "a.exr"
@@ -148,7 +148,7 @@ def _with_segment(body: bytes) -> bytes:
     return data[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + data[2:]
 
 
-def _thermal(
+def thermal(
     rows: int = 0, size: int = 0, planck: float | None = None, records: int = 0, place: int = 0
 ) -> bytes:
     """A radiometric JPEG with something wrong in it."""
@@ -173,7 +173,7 @@ def _thermal(
     return bytes(data)
 
 
-def _exr() -> bytes:
+def exr() -> bytes:
     import tempfile
 
     import OpenEXR
@@ -192,7 +192,7 @@ def _exr_window(*window: int) -> bytes:
 
 
 def _exr_with(after: bytes, value: bytes) -> bytes:
-    data = bytearray(_exr())
+    data = bytearray(exr())
     start = data.index(after) + len(after)
     data[start : start + len(value)] = value
     return bytes(data)
