@@ -43,6 +43,9 @@ _FACTS = {
 _REFERENCES = ("WHITEREF", "DARKREF", "WHITEDARKREF")
 """How Specim's cameras name references: WHITEREF_x.hdr beside x.hdr."""
 
+_SCALES = (1e-9, 1e9)
+"""Reflectance is about one, and numbers are stored in single precision."""
+
 _STORED = {"bsq": (0, 1, 2), "bil": (1, 0, 2), "bip": (2, 0, 1)}
 """Which stored axis holds bands, lines and samples."""
 
@@ -181,6 +184,8 @@ def _without_ignored(raw: Raw, header: EnviHeader) -> Raw:
     dtype = raw.array.dtype
     if dtype.kind != "f":
         return raw
+    if abs(value) > np.finfo(dtype).max:
+        return raw  # no value of this type can be it
     missing = raw.array == dtype.type(value)
     if isinstance(raw.array, np.ndarray) and not missing.any():
         return raw
@@ -192,7 +197,10 @@ def _without_ignored(raw: Raw, header: EnviHeader) -> Raw:
 
 def _with_reflectance(raw: Raw, header: EnviHeader, data_path: Path) -> Raw:
     scale = header.number("reflectance scale factor")
-    if scale is not None and scale > 0:
+    if scale is not None and not _SCALES[0] < scale < _SCALES[1]:
+        said = f"The header's reflectance scale factor {scale:g} cannot be meant; it was left out."
+        raw = replace(raw, assumptions=(*raw.assumptions, said))
+    elif scale is not None:
         facts = {**raw.facts, "reflectance scale factor": f"{scale:g}"}
         raw = replace(raw, facts=facts)
         if scale == 1.0:

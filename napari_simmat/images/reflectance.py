@@ -88,7 +88,8 @@ class Reflectance:
 
     def _scaled(self, array: Any) -> Any:
         """Division in single precision, as `spectral` does it: equal to the last bit."""
-        return array.astype(np.float32) / np.float32(self.scale)
+        with np.errstate(over="ignore"):  # what is not measured may be as large as numbers are
+            return array.astype(np.float32) / np.float32(self.scale)
 
 
 def _like(reference: Any, array: da.Array) -> Any:
