@@ -125,7 +125,7 @@ def test_paper_mode_travels_in_the_card(tmp_path):
     image = scene(4)
     Adapter.untrained(image, mat="paper").save(tmp_path / "paper.safetensors")
     loaded = Adapter.load(tmp_path / "paper.safetensors")
-    assert loaded.card.mat == "paper"
+    assert loaded.card.mat == "mat-paper"
     mask, _ = Segmenter(image, adapter=loaded).predict([(20, 25)])
     assert mask.shape == (40, 50)
 

@@ -397,5 +397,5 @@ def test_a_vit_learns_from_images_of_any_shape(vit, shape, mode):
 
 def test_the_layer_as_published_can_be_trained_instead(train_set):
     adapter = finetune(train_set[:1], mode="deep", mat="paper", steps=1)
-    assert adapter.card.mat == "paper"
+    assert adapter.card.mat == "mat-paper"
     assert not any(name.startswith("mat.linear") for name in adapter.tensors)

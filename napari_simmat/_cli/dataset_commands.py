@@ -10,12 +10,12 @@ import typer
 
 from napari_simmat._cli.models import load_adapter, load_model, refuse_profile_of_adapter
 from napari_simmat._cli.options import (
+    TRANSFER_NAMES,
     AdapterFile,
     AsJson,
     ChannelAxis,
     Dataset,
     Limit,
-    Mat,
     Modality,
     Mode,
     ModelFile,
@@ -42,8 +42,9 @@ def finetune(
     limit: Limit = None,
     adapter: AdapterFile = None,
     mat: Annotated[
-        Mat, typer.Option(help="Transfer layer to begin with; paper: as published.")
-    ] = Mat.default,
+        str,
+        typer.Option(metavar="NAME", help="Transfer layer to begin with: " + ", ".join(TRANSFER_NAMES) + "."),
+    ] = "mat",
     model: ModelFile = None,
     modality: Modality = None,
     channel_axis: ChannelAxis = None,
@@ -75,7 +76,7 @@ def finetune(
                 learning_rate=learning_rate,
                 seed=seed,
                 start=load_adapter(adapter),
-                mat=mat.value,
+                mat=mat,
                 profile=wanted,
                 on_step=lambda step, total, loss: report(step, total, f"loss {loss:.3f}"),
                 cancel=cancel,

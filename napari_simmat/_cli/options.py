@@ -13,13 +13,6 @@ import typer
 from napari_simmat.errors import SimmatError
 
 
-class Mat(StrEnum):
-    """Transfer layers to begin with."""
-
-    default = "default"
-    paper = "paper"
-
-
 class Mode(StrEnum):
     """How to train."""
 
@@ -37,6 +30,19 @@ class Format(StrEnum):
     tiff = "tiff"
     envi = "envi"
 
+
+# `models.TRANSFERS` would bring torch along, and --help must be quick; a test compares the two.
+TRANSFER_NAMES = (
+    "mat",
+    "mat-paper",
+    "zero-shot",
+    "linear",
+    "linear+embedding",
+    "new-embedding",
+    "inflated",
+    "gated",
+    "conv-stack:K,N,D",
+)
 
 Modality = Annotated[
     str | None, typer.Option("--modality", metavar="M", help="What kind of image it is, if not as found.")

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_simmat.errors import PromptError
+from napari_simmat.errors import AdapterError, PromptError
 from napari_simmat.images import ModalityProfile, MultiChannelImage
 from napari_simmat.images.modality import COLOUR_MOMENTS
 from napari_simmat.images.roles import COLOURS
@@ -216,6 +216,11 @@ class Segmenter:
         x = torch.from_numpy(self.adapter.profile.model_input(self.image, self.frame.shape))[None]
         with torch.inference_mode():
             rgb = self._sam.mat(x.to(self.device))[0].float().cpu()
+        if len(rgb) != 3:
+            raise AdapterError(
+                f"The transfer layer {self.adapter.card.mat!r} makes no picture of three channels; "
+                "look at single channels instead."
+            )
         moments = torch.tensor([COLOUR_MOMENTS[colour] for colour in COLOURS])
         picture = rgb * moments[:, 1, None, None] + moments[:, 0, None, None]
         return np.asarray((picture.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous())

@@ -5,9 +5,11 @@ from napari_simmat.models.base import BaseModel, load_base_model
 from napari_simmat.models.card import AdapterCard, TrainingRun
 from napari_simmat.models.mat import MAT
 from napari_simmat.models.sam import AdaptedSam, Sam
+from napari_simmat.models.transfer import TRANSFERS
 
 __all__ = [
     "MAT",
+    "TRANSFERS",
     "AdaptedSam",
     "Adapter",
     "AdapterCard",

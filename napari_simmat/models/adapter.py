@@ -21,9 +21,7 @@ from napari_simmat.models.card import AdapterCard
 from napari_simmat.models.lora import inject, lora_layers, merge, sharing_copy
 from napari_simmat.models.mat import (
     BOTTLENECK,
-    MAT,
     MAX_DIRECT_CHANNELS,
-    MatMode,
     component_colours,
     pick_channels,
     principal_components,
@@ -31,12 +29,14 @@ from napari_simmat.models.mat import (
 )
 from napari_simmat.models.sam import AdaptedSam, Sam
 from napari_simmat.models.seeding import seeded
+from napari_simmat.models.transfer import build_transfer, canonical_name
 
 FORMAT = "napari-simmat adapter 1"
 TOKENS = ("mask_decoder.mask_tokens", "mask_decoder.iou_token")
 """Learnt query vectors of SAM's mask decoder; an adapter may carry its own."""
 
 _SAMPLE_SIDE = 192
+_MAX_KERNEL = 4096  # beyond any encoder's width and any number of channels
 
 
 class Adapter:
@@ -65,10 +65,10 @@ class Adapter:
         images: MultiChannelImage | Sequence[MultiChannelImage],
         *,
         profile: ModalityProfile | None = None,
-        mat: MatMode = "default",
+        mat: str = "mat",
         base: BaseModel | None = None,
     ) -> Adapter:
-        """The starting point: exactly SAM on the profile's pseudo-RGB (``mat="default"``).
+        """The starting point: exactly SAM on the profile's pseudo-RGB (``mat="mat"``).
 
         Parameters
         ----------
@@ -76,8 +76,8 @@ class Adapter:
             The first one's profile is taken; all are looked at where principal components are needed.
         profile : ModalityProfile, optional
             Another profile than the images' built-in one.
-        mat : {"default", "paper"}
-            "paper" is the MAT as published, with random weights.
+        mat : str
+            The transfer layer, a key of `TRANSFERS`.
         base : BaseModel, optional
             Another base model than the embedded default.
 
@@ -100,8 +100,14 @@ class Adapter:
             projection = pick_channels(count, profile.pseudo_rgb)
         # The same start each time: embeddings are cached under the adapter's fingerprint.
         with seeded(0):
-            module = MAT(count, mode=mat, projection=projection, components=components)
-        card = AdapterCard(base_model=base.name, base_sha256=base.sha256, mat=mat)
+            module = build_transfer(
+                mat,
+                count,
+                base.sam.encoder.first_convolution,
+                projection=projection,
+                components=components,
+            )
+        card = AdapterCard(base_model=base.name, base_sha256=base.sha256, mat=canonical_name(mat))
         return cls(profile, card, {f"mat.{k}": v for k, v in module.state_dict().items()})
 
     @property
@@ -175,7 +181,7 @@ class Adapter:
         paths = [k[len("lora.") : -2] for k in self.tensors if k.startswith("lora.") and k.endswith(".a")]
         try:
             with seeded(seed):
-                mat = MAT(self.profile.n_channels, mode=self.card.mat)  # type: ignore[arg-type]
+                mat = build_transfer(self.card.mat, self.profile.n_channels, sam.encoder.first_convolution)
                 inject(sam, [*paths, *lora], rank=self.card.rank, alpha=self.card.rank)
             mat.load_state_dict({k[4:]: v for k, v in self.tensors.items() if k.startswith("mat.")})
             for path, layer in lora_layers(sam):
@@ -190,6 +196,9 @@ class Adapter:
                 f"The tensors of the adapter {self.card.name!r} do not fit {base.name} "
                 f"({str(error).splitlines()[-1].strip()[:120]}); load another adapter."
             ) from error
+        stem = getattr(mat, "stem", None)
+        if stem is not None:
+            sam.encoder.replace_first_convolution(stem)
         model = AdaptedSam(mat, sam).requires_grad_(False).eval()
         device = next(base.sam.parameters()).device
         return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
@@ -265,9 +274,8 @@ class Adapter:
         try:
             profile = ModalityProfile.model_validate_json(metadata.get("profile", ""))
             card = AdapterCard.model_validate_json(metadata.get("card", ""))
-            MAT(profile.n_channels, mode=card.mat).load_state_dict(  # type: ignore[arg-type]
-                {k[4:]: v for k, v in tensors.items() if k.startswith("mat.")}
-            )
+            weights = {k[4:]: v for k, v in tensors.items() if k.startswith("mat.")}
+            build_transfer(card.mat, profile.n_channels, _kernel_of(weights)).load_state_dict(weights)
         except (ValidationError, RuntimeError, SimmatError) as error:
             raise AdapterError(
                 f"The adapter file {file.name} is damaged ({str(error).splitlines()[0][:100]}); save it again."
@@ -277,6 +285,14 @@ class Adapter:
                 f"The adapter file {file.name} holds numbers that are not finite; save it again."
             )
         return cls(profile, card, tensors)
+
+
+def _kernel_of(weights: dict[str, Tensor]) -> nn.Conv2d:
+    """A convolution of the size of the encoder's first one, as far as the weights of a transfer layer tell it."""
+    known = weights.get("stem.weight", weights.get("stem.embeddings"))
+    if known is None or known.ndim != 4 or max(known.shape) > _MAX_KERNEL:
+        return nn.Conv2d(3, 1, 1)
+    return nn.Conv2d(3, known.shape[0], (known.shape[2], known.shape[3]))
 
 
 def _own_weight(sam: Sam, path: str, value: Tensor | None) -> None:

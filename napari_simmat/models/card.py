@@ -46,6 +46,6 @@ class AdapterCard(BaseModel):
     software: str = Field(default="", description="napari-simmat and its version.")
     base_model: str = Field(description="Name of the base model it belongs to.")
     base_sha256: str = Field(description="Hash of that model's file.")
-    mat: str = Field(default="default", description="Mode of the MAT: 'default' or 'paper'.")
+    mat: str = Field(default="mat", description="Transfer layer, such as 'mat' or 'linear'.")
     rank: int = Field(default=4, ge=1, description="Rank of the LoRA updates.")
     history: tuple[TrainingRun, ...] = Field(default=(), description="Rounds of training, oldest first.")

@@ -35,6 +35,21 @@ class ImageEncoder(nn.Module):
     flexible: bool = True
     late_layers: tuple[str, ...] = ()
 
+    kernel: str = ""
+    """Path of the first convolution."""
+
+    @property
+    def first_convolution(self) -> nn.Conv2d:
+        """The convolution that the picture goes through first."""
+        found = self.get_submodule(self.kernel)
+        assert isinstance(found, nn.Conv2d)
+        return found
+
+    def replace_first_convolution(self, module: nn.Module) -> None:
+        """Put another module in its place, such as one for more channels."""
+        owner, _, leaf = self.kernel.rpartition(".")
+        setattr(self.get_submodule(owner), leaf, module)
+
     def early(self, rgb: Tensor) -> Tensor:
         """Stem and first stages: SAM-normalised RGB (B, 3, H, W) to features (B, ..)."""
         raise NotImplementedError
@@ -55,6 +70,7 @@ class TinyViTEncoder(ImageEncoder):
     """
 
     late_layers = ("trunk.stages.3.*",)
+    kernel = "trunk.patch_embed.conv1"
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,6 +98,7 @@ class ViTEncoder(ImageEncoder):
     """
 
     flexible = False
+    kernel = "vit.patch_embed.proj"
 
     def __init__(self, vit: ImageEncoderViT) -> None:
         super().__init__()

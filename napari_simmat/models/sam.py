@@ -8,7 +8,6 @@ from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransfor
 from torch import Tensor, nn
 
 from napari_simmat.models.encoders import EMBEDDING_CHANNELS, STRIDE, ImageEncoder
-from napari_simmat.models.mat import MAT
 
 
 class Sam(nn.Module):
@@ -104,20 +103,20 @@ class AdaptedSam(nn.Module):
 
     Parameters
     ----------
-    mat : MAT
-        From C channels to SAM-normalised RGB.
+    mat : nn.Module
+        From C channels to SAM-normalised RGB, or to what its own first convolution in the encoder takes.
     sam : Sam
         The foundation model.
     """
 
-    def __init__(self, mat: MAT, sam: Sam) -> None:
+    def __init__(self, mat: nn.Module, sam: Sam) -> None:
         super().__init__()
         self.mat = mat
         self.sam = sam
 
     def early(self, x: Tensor) -> Tensor:
         """Model input (B, C, H, W) to early features; zero padding right and below up to the stride or the frame."""
-        rgb = self.mat(x)
+        rgb: Tensor = self.mat(x)
         height, width = rgb.shape[-2:]
         if self.sam.encoder.flexible:
             bottom, right = -height % STRIDE, -width % STRIDE
@@ -135,7 +134,7 @@ class AdaptedSam(nn.Module):
         SAM's decoder was trained on square frames padded with zeros on the right and below, so a whole image is
         encoded as such.
         """
-        rgb = self.mat(x)
+        rgb: Tensor = self.mat(x)
         height, width = rgb.shape[-2:]
         square = F.pad(rgb, (0, self.sam.side - width, 0, self.sam.side - height))
         embedding: Tensor = self.sam.encoder(square.contiguous(memory_format=torch.channels_last))

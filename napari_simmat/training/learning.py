@@ -18,7 +18,6 @@ from napari_simmat.errors import TrainingError
 from napari_simmat.images import ModalityProfile, MultiChannelImage
 from napari_simmat.inference import describe_device, device_choice
 from napari_simmat.models import Adapter, BaseModel, TrainingRun, load_base_model
-from napari_simmat.models.mat import MatMode
 from napari_simmat.training.corrections import Correction, Corrections
 from napari_simmat.training.gate import Split, one_click_iou, splits
 from napari_simmat.training.recipes import RECIPES, Mode, Recipe
@@ -104,7 +103,7 @@ def finetune(
     seed: int = 0,
     learning_rate: float | None = None,
     start: Adapter | None = None,
-    mat: MatMode = "default",
+    mat: str = "mat",
     profile: ModalityProfile | None = None,
     on_step: OnStep | None = None,
     cancel: threading.Event | None = None,
@@ -118,8 +117,8 @@ def finetune(
     dataset : sequence of (MultiChannelImage, label image)
         Label images are (Y, X) integers, 0 is background.
     mode : {"deep", "quick"}
-    mat : {"default", "paper"}
-        Without `start`: which transfer layer to begin with, see `napari_simmat.models.MAT`.
+    mat : str
+        Without `start`: which transfer layer to begin with, a key of `napari_simmat.models.TRANSFERS`.
     profile : ModalityProfile, optional
         Without `start`: how the images become model input, by default the built-in profile of the first one.
     steps, seed, learning_rate, start, on_step, cancel, base, device
@@ -135,7 +134,7 @@ def finetune(
     TrainingError, AdapterError, Cancelled
     """
     corrections = Corrections(c for image, labels in dataset for c in Corrections.from_labels(image, labels))
-    if start is None and (mat != "default" or profile is not None) and len(corrections):
+    if start is None and (mat != "mat" or profile is not None) and len(corrections):
         start = Adapter.untrained([image for image, _ in dataset], profile=profile, mat=mat, base=base)
     adapter, report = _learn(
         mode, corrections, start, steps, learning_rate, seed, on_step, cancel, base, device
