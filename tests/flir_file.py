@@ -8,7 +8,7 @@ import struct
 import numpy as np
 from PIL import Image
 
-from napari_simmat.images.thermal import Planck
+from napari_simmat.images.physics.thermal import Planck
 
 CAMERA = Planck(r1=21106.77, r2=0.012545258, b=1501.0, f=1.0, o=-7340)
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images import open_file, open_image
-from napari_simmat.images.xmp import camera_words
+from napari_simmat.images.files.xmp import camera_words
 
 REDEDGE = [("Blue", 475, 32), ("Green", 560, 27), ("Red", 668, 14), ("NIR", 842, 57), ("Red edge", 717, 12)]
 

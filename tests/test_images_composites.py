@@ -10,9 +10,9 @@ import pytest
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images import Channel, MultiChannelImage, open_image, profile_for, screen_rgb
-from napari_simmat.images.composites import painter_for, presets_for
-from napari_simmat.images.display import overview_rgb
-from napari_simmat.images.painters import hsv, hue, ramp_colours
+from napari_simmat.images.looks.composites import painter_for, presets_for
+from napari_simmat.images.looks.display import overview_rgb
+from napari_simmat.images.looks.painters import hsv, hue, ramp_colours
 
 DATA = Path(os.environ.get("NAPARI_SIMMAT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

@@ -15,7 +15,8 @@ import scipy.io
 import zarr
 
 from napari_simmat.errors import AmbiguousAxesError, ImageError
-from napari_simmat.images import hdf5, open_file, open_image
+from napari_simmat.images import open_file, open_image
+from napari_simmat.images.files import hdf5
 
 RNG = np.random.default_rng(0)
 CUBE = RNG.integers(0, 4000, (20, 30, 6)).astype("u2")

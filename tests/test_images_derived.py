@@ -17,7 +17,7 @@ from napari_simmat.images import (
     Normalisation,
     profile_for,
 )
-from napari_simmat.images.derived import FORMULAS
+from napari_simmat.images.physics.derived import FORMULAS
 from napari_simmat.training.scenes import _exchanged
 
 SIGNED = Normalisation(method="range", low=-1, high=1)

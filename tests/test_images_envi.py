@@ -15,7 +15,7 @@ from spectral.io import envi as spectral_envi
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images import open_file, open_image, open_labels
-from napari_simmat.images.envi_header import read_header
+from napari_simmat.images.files.envi_header import read_header
 
 DATA = Path(os.environ.get("NAPARI_SIMMAT_DATA", Path(__file__).parents[2] / "shared" / "data")) / "envi"
 

@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from malformed import arrays, envi, hdf5, matlab, pictures, profiles, tiffs, zarrs
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images import MultiChannelImage, load_profile, ome, open_image, open_labels
-from napari_simmat.images.calibration import middlebury_camera
+from napari_simmat.images import MultiChannelImage, load_profile, open_image, open_labels
 from napari_simmat.images.camera import Camera
+from napari_simmat.images.files import ome
+from napari_simmat.images.files.calibration import middlebury_camera
+from napari_simmat.images.files.xmp import camera_words
 from napari_simmat.images.raw import Raw
 from napari_simmat.images.statements import parsed, stated
-from napari_simmat.images.xmp import camera_words
 
 LONGER = int(os.environ.get("NAPARI_SIMMAT_FUZZ", "0"))
 

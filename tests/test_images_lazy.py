@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images import lazy, open_file, open_image, tiff
+from napari_simmat.images import lazy, open_file, open_image
+from napari_simmat.images.files import tiff
 from napari_simmat.images.lazy import FileArray, block_shape, from_file
 
 SHAPE = (5, 37, 41)

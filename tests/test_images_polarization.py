@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images.mosaic import find_polarization_mosaic
-from napari_simmat.images.polarization import (
+from napari_simmat.images.physics.mosaic import find_polarization_mosaic
+from napari_simmat.images.physics.polarization import (
     ANGLES,
     SONY_LAYOUT,
     aolp,

@@ -26,8 +26,14 @@ from napari_simmat.errors import ImageError
 from napari_simmat.images import open_image
 from napari_simmat.images.image import Channel
 from napari_simmat.images.opened import open_file
-from napari_simmat.images.polarization import SONY_LAYOUT, aolp, dolp, stokes_of_four, stokes_of_mosaic
-from napari_simmat.images.sample_formats import SAMPLE_FORMATS, fitting_formats, require_sample_format
+from napari_simmat.images.physics.polarization import (
+    SONY_LAYOUT,
+    aolp,
+    dolp,
+    stokes_of_four,
+    stokes_of_mosaic,
+)
+from napari_simmat.images.physics.sample_formats import SAMPLE_FORMATS, fitting_formats, require_sample_format
 
 NAN = np.nan
 

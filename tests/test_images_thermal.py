@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images.thermal import (
+from napari_simmat.images.physics.thermal import (
     SCALES,
     Planck,
     brightness_temperature,

@@ -20,8 +20,8 @@ from qtpy.QtWidgets import QWidget
 
 import napari_simmat
 from napari_simmat.errors import ImageError
-from napari_simmat.images.contents import SUFFIXES
-from napari_simmat.images.envi_header import DATA_SUFFIXES
+from napari_simmat.images.files.contents import SUFFIXES
+from napari_simmat.images.files.envi_header import DATA_SUFFIXES
 from napari_simmat.journal import Journal
 from napari_simmat.plugin import dock_panel, get_reader
 from napari_simmat.plugin.painting import painting_of

@@ -10,7 +10,7 @@ import numpy as np
 from napari_simmat.errors import ExportError, ImageError
 from napari_simmat.exporters._objects import LabelObjects
 from napari_simmat.images import MultiChannelImage
-from napari_simmat.images.envi_header import header_file_of, is_header, read_header
+from napari_simmat.images.files.envi_header import header_file_of, is_header, read_header
 
 HIGHEST = np.iinfo(np.uint16).max
 PER_LINE = 12

@@ -2,15 +2,15 @@
 
 from napari_simmat.images.camera import Camera
 from napari_simmat.images.dataset import DatasetItem, open_dataset
-from napari_simmat.images.display import screen_rgb
 from napari_simmat.images.image import Channel, MultiChannelImage
+from napari_simmat.images.looks.display import screen_rgb
 from napari_simmat.images.modalities import MODALITIES
 from napari_simmat.images.modality import ModalityProfile, ModelChannel, Normalisation
 from napari_simmat.images.opened import Opened, open_file
+from napari_simmat.images.physics.sample_formats import SAMPLE_FORMATS
 from napari_simmat.images.profile_files import chosen_profile, load_profile, profile_schema, save_profile
 from napari_simmat.images.profiles import profile_for
 from napari_simmat.images.readers import as_image, open_image, open_labels
-from napari_simmat.images.sample_formats import SAMPLE_FORMATS
 from napari_simmat.images.samples import SAMPLES, sample_path
 
 __all__ = [

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images.contents import SUFFIXES
+from napari_simmat.images.files.contents import SUFFIXES
 from napari_simmat.images.image import MultiChannelImage, stem_of
 from napari_simmat.images.readers import open_image, open_labels
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images.camera import Camera
-from napari_simmat.images.envi_header import DATA_SUFFIXES
+from napari_simmat.images.files.envi_header import DATA_SUFFIXES
 from napari_simmat.images.georeference import GeoReference
 from napari_simmat.images.modalities import require_modality
 

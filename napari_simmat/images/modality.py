@@ -12,9 +12,9 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from napari_simmat.errors import AdapterError
-from napari_simmat.images.depth import resize_measured
-from napari_simmat.images.derived import FORMULAS
 from napari_simmat.images.image import MultiChannelImage
+from napari_simmat.images.physics.depth import resize_measured
+from napari_simmat.images.physics.derived import FORMULAS
 from napari_simmat.images.statistics import filled, percentile_limits, sample, unit_scale
 
 __all__ = ["ModalityProfile", "ModelChannel", "Normalisation"]

@@ -15,20 +15,20 @@ import numpy as np
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images.axes import STACKS, Layout, layout_of
-from napari_simmat.images.formats import read
-from napari_simmat.images.gather import gather
+from napari_simmat.images.files.formats import read
+from napari_simmat.images.files.gather import gather
 from napari_simmat.images.image import Channel, MultiChannelImage, loaded, real_array, stem_of
 from napari_simmat.images.lazy import IN_MEMORY_BYTES
 from napari_simmat.images.modalities import require_modality
-from napari_simmat.images.raw import Raw
-from napari_simmat.images.recognise import COUNTS, recognised
-from napari_simmat.images.roles import COLOURS, modality_of, named_roles, roles_for
-from napari_simmat.images.sample_formats import (
+from napari_simmat.images.physics.sample_formats import (
     AS_STORED,
     REFLECTANCE,
     fitting_formats,
     require_sample_format,
 )
+from napari_simmat.images.raw import Raw
+from napari_simmat.images.recognise import COUNTS, recognised
+from napari_simmat.images.roles import COLOURS, modality_of, named_roles, roles_for
 
 __all__ = ["Opened", "open_file"]
 

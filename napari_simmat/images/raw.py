@@ -14,7 +14,7 @@ from napari_simmat.errors import ImageError
 from napari_simmat.images.camera import Camera
 from napari_simmat.images.georeference import GeoReference
 from napari_simmat.images.image import Channel
-from napari_simmat.images.reflectance import Reflectance
+from napari_simmat.images.physics.reflectance import Reflectance
 
 __all__ = ["MAX_BYTES", "Raw", "reason", "require_size"]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images.formats import read
+from napari_simmat.images.files.formats import read
 from napari_simmat.images.image import Channel, MultiChannelImage, loaded, real_array
 from napari_simmat.images.modalities import require_modality
 from napari_simmat.images.opened import Opened, PathLike, open_file, with_meaning

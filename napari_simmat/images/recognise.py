@@ -14,20 +14,20 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from napari_simmat.images.calibration import calibration_beside
+from napari_simmat.images.files.calibration import calibration_beside
 from napari_simmat.images.image import Channel
-from napari_simmat.images.measured_formats import DISPARITY, METRES, MILLIMETRES
-from napari_simmat.images.mosaic import find_polarization_mosaic
-from napari_simmat.images.polarization_formats import (
+from napari_simmat.images.physics.measured_formats import DISPARITY, METRES, MILLIMETRES
+from napari_simmat.images.physics.mosaic import find_polarization_mosaic
+from napari_simmat.images.physics.polarization_formats import (
     ANGLES_BY_NAME,
     COLOUR_MOSAIC,
     MOSAIC,
     STOKES_FORMAT,
     angle_named,
 )
+from napari_simmat.images.physics.thermal import scale_named
 from napari_simmat.images.raw import Raw
 from napari_simmat.images.roles import STOKES, named_roles
-from napari_simmat.images.thermal import scale_named
 
 __all__ = ["COUNTS", "recognised", "words_of"]
 

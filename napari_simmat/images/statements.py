@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from napari_simmat.images.camera import Camera
 from napari_simmat.images.image import Channel
 from napari_simmat.images.modalities import MODALITIES
+from napari_simmat.images.physics.sample_formats import SAMPLE_FORMATS
 from napari_simmat.images.raw import Raw
-from napari_simmat.images.sample_formats import SAMPLE_FORMATS
 
 __all__ = ["Stated", "parsed", "stated"]
 

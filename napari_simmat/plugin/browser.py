@@ -12,9 +12,9 @@ from superqt import QElidingLabel
 
 from napari_simmat.annotator import Job
 from napari_simmat.images import Channel, MultiChannelImage
-from napari_simmat.images.composites import painter_for, stokes_sets
-from napari_simmat.images.painters import Legend
-from napari_simmat.images.polarization import aolp, dolp
+from napari_simmat.images.looks.composites import painter_for, stokes_sets
+from napari_simmat.images.looks.painters import Legend
+from napari_simmat.images.physics.polarization import aolp, dolp
 from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.colour_bar import ColourBar
 from napari_simmat.plugin.colour_wheel import ColourWheel

@@ -9,7 +9,7 @@ from qtpy.QtCore import QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_simmat.images.painters import Legend, ramp_colours
+from napari_simmat.images.looks.painters import Legend, ramp_colours
 from napari_simmat.plugin.spectrum_plot import short
 
 _THICK = 9

@@ -9,7 +9,7 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_simmat.images.painters import hsv
+from napari_simmat.images.looks.painters import hsv
 
 _SIDE = 192
 _RADIUS = 31.0

@@ -10,9 +10,9 @@ from typing import Any
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images import open_dataset, sample_path
-from napari_simmat.images.contents import SUFFIXES, kind_of
+from napari_simmat.images.files.contents import SUFFIXES, kind_of
+from napari_simmat.images.files.zarr_store import is_zarr
 from napari_simmat.images.opened import open_file
-from napari_simmat.images.zarr_store import is_zarr
 from napari_simmat.plugin.pictures import opened_layer, read_layer
 
 LayerData = tuple[Any, dict[str, Any], str]

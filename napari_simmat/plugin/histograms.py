@@ -12,7 +12,7 @@ from qtpy.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_simmat.images import ModalityProfile, MultiChannelImage, Normalisation
-from napari_simmat.images.derived import FORMULAS
+from napari_simmat.images.physics.derived import FORMULAS
 from napari_simmat.images.statistics import sample
 from napari_simmat.plugin.spectrum_plot import short
 

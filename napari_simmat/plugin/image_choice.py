@@ -17,7 +17,7 @@ from napari_simmat.errors import AmbiguousAxesError, ImageError
 from napari_simmat.images import MultiChannelImage
 from napari_simmat.images.axes import layout_of
 from napari_simmat.images.opened import open_file
-from napari_simmat.images.sample_formats import AS_STORED
+from napari_simmat.images.physics.sample_formats import AS_STORED
 from napari_simmat.plugin.executor import Executor
 from napari_simmat.plugin.painting import painting_of, watch
 from napari_simmat.plugin.pictures import (

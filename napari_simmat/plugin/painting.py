@@ -21,9 +21,9 @@ from qtpy.QtWidgets import QApplication
 
 from napari_simmat.annotator import Job
 from napari_simmat.images import MultiChannelImage
-from napari_simmat.images.composites import painter_for
 from napari_simmat.images.image import loaded
-from napari_simmat.images.painters import Painter
+from napari_simmat.images.looks.composites import painter_for
+from napari_simmat.images.looks.painters import Painter
 from napari_simmat.plugin.worker import Worker
 
 __all__ = [

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from napari_simmat.errors import AmbiguousAxesError
 from napari_simmat.images import MultiChannelImage
-from napari_simmat.images.composites import presets_for
-from napari_simmat.images.display import as_rgb, screen_rgb
+from napari_simmat.images.looks.composites import presets_for
+from napari_simmat.images.looks.display import as_rgb, screen_rgb
 from napari_simmat.images.opened import Opened, open_file
 from napari_simmat.plugin.painting import Painting
 from napari_simmat.plugin.regions import is_large

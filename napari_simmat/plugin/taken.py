@@ -14,9 +14,9 @@ from napari_simmat.images import MultiChannelImage
 from napari_simmat.images.axes import layout_of
 from napari_simmat.images.image import Channel
 from napari_simmat.images.opened import Opened, open_file
+from napari_simmat.images.physics.sample_formats import require_sample_format
 from napari_simmat.images.raw import Raw
 from napari_simmat.images.roles import COLOURS
-from napari_simmat.images.sample_formats import require_sample_format
 
 __all__ = ["Taken", "choices_of", "range_text", "taken_from_layer"]
 

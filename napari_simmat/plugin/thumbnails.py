@@ -11,9 +11,9 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QImage, QPixmap
 
 from napari_simmat.images import MultiChannelImage
-from napari_simmat.images.composites import painter_for
-from napari_simmat.images.display import as_rgb
 from napari_simmat.images.image import loaded
+from napari_simmat.images.looks.composites import painter_for
+from napari_simmat.images.looks.display import as_rgb
 from napari_simmat.plugin.pictures import Spec, pictures_of, render
 from napari_simmat.plugin.stage import MASK
 

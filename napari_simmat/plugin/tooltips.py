@@ -58,9 +58,7 @@ SPECTRUM = (
 )
 BROWSE = "Show or hide the channel browser: slider, false colours, legend and spectra."
 PROFILE = "Every channel that goes into the model, with its histogram and the limits between which the model sees it."
-METHOD = (
-    "Percentiles make images of different exposure alike; a fixed range keeps absolute differences between images."
-)
+METHOD = "Percentiles make images of different exposure alike; a fixed range keeps absolute differences between images."
 LOW = "What the model takes as its darkest; everything below is the same to it."
 HIGH = "What the model takes as its brightest; everything above is the same to it."
 EVERYWHERE = "Give these percentiles to all channels that are scaled by percentiles."

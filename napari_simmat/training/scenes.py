@@ -20,7 +20,7 @@ from torch import Tensor
 
 from napari_simmat.errors import TrainingError
 from napari_simmat.images import ModalityProfile
-from napari_simmat.images.derived import Mirror
+from napari_simmat.images.physics.derived import Mirror
 from napari_simmat.inference import Frame
 from napari_simmat.models.encoders import STRIDE
 from napari_simmat.training.corrections import Correction

@@ -15,10 +15,10 @@ import numpy as np
 from PIL import Image
 
 from napari_simmat.errors import ImageError
+from napari_simmat.images.files.pictures import read_picture
 from napari_simmat.images.image import Channel
-from napari_simmat.images.pictures import read_picture
+from napari_simmat.images.physics.thermal import ZERO_CELSIUS
 from napari_simmat.images.raw import Raw, reason
-from napari_simmat.images.thermal import ZERO_CELSIUS
 
 __all__ = ["PARTS", "is_flir", "read_flir"]
 
@@ -98,7 +98,7 @@ def read_flir(path: Path, *, part: str | None = None) -> Raw:
     celsius[~(np.isfinite(celsius) & (celsius > -ZERO_CELSIUS))] = np.nan
     if celsius.ndim != 2 or not np.isfinite(celsius).any():
         raise ImageError(
-            f"{path.name} carries FLIR data that give no temperature anywhere, expected a measurement and its calibration; "
+            f"{path.name} carries FLIR data without any temperature, expected a measurement with its calibration; "
             f"get the file again or open the part {PICTURE!r}."
         )
     return Raw(

@@ -17,16 +17,16 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images import ome
-from napari_simmat.images.directories import needed_bytes
-from napari_simmat.images.geotiff import with_geotiff
+from napari_simmat.images.files import ome
+from napari_simmat.images.files.directories import needed_bytes
+from napari_simmat.images.files.geotiff import with_geotiff
+from napari_simmat.images.files.tiff_tiles import lazy_series
+from napari_simmat.images.files.wavelengths import band_names, in_nanometres
 from napari_simmat.images.image import Channel
 from napari_simmat.images.lazy import IN_MEMORY_BYTES
 from napari_simmat.images.raw import Raw, reason, require_size
 from napari_simmat.images.roles import COLOURS
 from napari_simmat.images.statements import parsed, stated
-from napari_simmat.images.tiff_tiles import lazy_series
-from napari_simmat.images.wavelengths import band_names, in_nanometres
 
 __all__ = ["read_tiff"]
 

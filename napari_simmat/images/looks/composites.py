@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images import painters
-from napari_simmat.images.derived import FORMULAS
 from napari_simmat.images.image import MultiChannelImage
-from napari_simmat.images.painters import Legend, Painter
+from napari_simmat.images.looks import painters
+from napari_simmat.images.looks.painters import Legend, Painter
+from napari_simmat.images.physics.derived import FORMULAS
+from napari_simmat.images.physics.surface import normals
 from napari_simmat.images.profiles import TRUE_COLOUR_NM, TRUE_COLOUR_TOLERANCE_NM, profile_for
 from napari_simmat.images.roles import COLOURS
 from napari_simmat.images.statistics import unit_scale
-from napari_simmat.images.surface import normals
 
 __all__ = ["PRINCIPAL_COMPONENTS", "Preset", "painter_for", "presets_for", "stokes_sets"]
 

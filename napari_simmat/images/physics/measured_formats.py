@@ -11,15 +11,15 @@ import dask.array as da
 import numpy as np
 
 from napari_simmat.images.camera import Camera
-from napari_simmat.images.depth import (
+from napari_simmat.images.image import Channel
+from napari_simmat.images.physics.depth import (
     depth_of_disparity,
     metres_of_millimetres,
     metres_where_measured,
 )
-from napari_simmat.images.image import Channel
+from napari_simmat.images.physics.sample_format import Channels, SampleFormat
+from napari_simmat.images.physics.thermal import SCALES, to_celsius
 from napari_simmat.images.roles import named_roles
-from napari_simmat.images.sample_format import Channels, SampleFormat
-from napari_simmat.images.thermal import SCALES, to_celsius
 
 __all__ = ["DEPTH_FORMATS", "DISPARITY", "METRES", "MILLIMETRES", "THERMAL_FORMATS"]
 

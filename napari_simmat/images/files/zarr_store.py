@@ -21,7 +21,13 @@ from numpy.typing import NDArray
 from zarr.storage import LocalStore
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images.containers import Description, choose, described, holds_image, holds_wavelengths
+from napari_simmat.images.files.containers import (
+    Description,
+    choose,
+    described,
+    holds_image,
+    holds_wavelengths,
+)
 from napari_simmat.images.image import Channel
 from napari_simmat.images.lazy import BLOCK_BYTES, as_dask, block_shape
 from napari_simmat.images.raw import Raw, reason
@@ -460,7 +466,7 @@ class ChunkStore(LocalStore):
             )
         if self.most_bytes and status.st_size > self.most_bytes and not key.endswith(_METADATA):
             raise ImageError(
-                f"{self.root.name}/{key} has {status.st_size} bytes, more than the pixels of a chunk; get the folder again."
+                f"{self.root.name}/{key} has {status.st_size} bytes, more than a chunk's pixels; get the folder again."
             )
 
 

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from napari_simmat.images import depth as distances
-from napari_simmat.images import polarization, surface
 from napari_simmat.images.camera import Camera
+from napari_simmat.images.physics import depth as distances
+from napari_simmat.images.physics import polarization, surface
 
 __all__ = ["FORMULAS", "Formula", "Mirror"]
 

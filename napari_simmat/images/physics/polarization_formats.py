@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from napari_simmat.errors import ImageError
 from napari_simmat.images.camera import Camera
 from napari_simmat.images.image import Channel
-from napari_simmat.images.polarization import (
+from napari_simmat.images.physics.polarization import (
     ANGLES,
     SONY_LAYOUT,
     Layout,
     stokes_of_angles,
     stokes_of_mosaic,
 )
+from napari_simmat.images.physics.sample_format import Channels, SampleFormat
 from napari_simmat.images.roles import COLOURS, STOKES
-from napari_simmat.images.sample_format import Channels, SampleFormat
 
 __all__ = [
     "ANGLES_BY_NAME",

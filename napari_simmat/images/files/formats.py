@@ -6,20 +6,20 @@ import os
 from pathlib import Path
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images.arrays import read_npy, read_npz
-from napari_simmat.images.contents import kind_of
-from napari_simmat.images.envi import read_envi
-from napari_simmat.images.envi_roi import read_envi_roi
-from napari_simmat.images.exr import read_exr
-from napari_simmat.images.flir import is_flir, read_flir
-from napari_simmat.images.gather import gather
-from napari_simmat.images.hdf5 import read_hdf5
-from napari_simmat.images.matlab import read_matlab
-from napari_simmat.images.pfm import read_pfm
-from napari_simmat.images.pictures import read_picture
+from napari_simmat.images.files.arrays import read_npy, read_npz
+from napari_simmat.images.files.contents import kind_of
+from napari_simmat.images.files.envi import read_envi
+from napari_simmat.images.files.envi_roi import read_envi_roi
+from napari_simmat.images.files.exr import read_exr
+from napari_simmat.images.files.flir import is_flir, read_flir
+from napari_simmat.images.files.gather import gather
+from napari_simmat.images.files.hdf5 import read_hdf5
+from napari_simmat.images.files.matlab import read_matlab
+from napari_simmat.images.files.pfm import read_pfm
+from napari_simmat.images.files.pictures import read_picture
+from napari_simmat.images.files.tiff import read_tiff
+from napari_simmat.images.files.zarr_store import is_zarr, read_zarr
 from napari_simmat.images.raw import Raw
-from napari_simmat.images.tiff import read_tiff
-from napari_simmat.images.zarr_store import is_zarr, read_zarr
 
 __all__ = ["read"]
 

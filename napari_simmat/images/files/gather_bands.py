@@ -13,12 +13,12 @@ import dask.array as da
 import numpy as np
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images.contents import kind_of
+from napari_simmat.images.files.contents import kind_of
+from napari_simmat.images.files.pictures import read_picture
+from napari_simmat.images.files.tiff import read_tiff
+from napari_simmat.images.files.xmp import camera_words
 from napari_simmat.images.image import Channel
-from napari_simmat.images.pictures import read_picture
 from napari_simmat.images.raw import Raw
-from napari_simmat.images.tiff import read_tiff
-from napari_simmat.images.xmp import camera_words
 
 __all__ = ["gather_bands"]
 

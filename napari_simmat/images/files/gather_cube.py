@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from napari_simmat.images.envi import is_reference, read_envi
-from napari_simmat.images.envi_header import is_header
+from napari_simmat.images.files.envi import is_reference, read_envi
+from napari_simmat.images.files.envi_header import is_header
 from napari_simmat.images.raw import Raw
 
 __all__ = ["gather_cube"]

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_simmat.images.polarization import demosaic
+from napari_simmat.images.physics.polarization import demosaic
 
 __all__ = ["find_polarization_mosaic"]
 

@@ -14,7 +14,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images.containers import (
+from napari_simmat.images.files.containers import (
     MAX_CHANNELS,
     Description,
     choose,

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images.containers import (
+from napari_simmat.images.files.containers import (
     MAX_CHANNELS,
     Description,
     choose,
@@ -19,7 +19,7 @@ from napari_simmat.images.containers import (
     holds_names,
     holds_wavelengths,
 )
-from napari_simmat.images.mat_file import Variable, read_numbers, read_texts, variables_of
+from napari_simmat.images.files.mat_file import Variable, read_numbers, read_texts, variables_of
 from napari_simmat.images.raw import Raw, reason, require_size
 
 __all__ = ["read_matlab"]

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images.measured_formats import DEPTH_FORMATS, THERMAL_FORMATS
-from napari_simmat.images.polarization_formats import POLARIZATION_FORMATS, angles_format
-from napari_simmat.images.reflectance import Reflectance
-from napari_simmat.images.sample_format import Channels, SampleFormat
+from napari_simmat.images.physics.measured_formats import DEPTH_FORMATS, THERMAL_FORMATS
+from napari_simmat.images.physics.polarization_formats import POLARIZATION_FORMATS, angles_format
+from napari_simmat.images.physics.reflectance import Reflectance
+from napari_simmat.images.physics.sample_format import Channels, SampleFormat
 
 __all__ = [
     "AS_STORED",

@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images.axes import layout_of
-from napari_simmat.images.file_planes import image_files
+from napari_simmat.images.files.file_planes import image_files
 from napari_simmat.images.image import Channel
 from napari_simmat.images.raw import Raw
 from napari_simmat.images.recognise import recognised, words_of
@@ -49,7 +49,7 @@ def gather_pair(paths: Sequence[Path], part: str | None = None) -> Raw | None:
     ImageError
         If one cannot be opened or they differ in size.
     """
-    from napari_simmat.images.formats import read  # which opens folders by what is below here
+    from napari_simmat.images.files.formats import read  # which opens folders by what is below here
 
     files = image_files(paths)
     roles = [{ROLE_OF_WORD[word] for word in words_of(path.stem) if word in ROLE_OF_WORD} for path in files]

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from napari_simmat.errors import ImageError
+from napari_simmat.images.files.wavelengths import band_names, in_nanometres
 from napari_simmat.images.image import Channel
 from napari_simmat.images.raw import Raw
-from napari_simmat.images.wavelengths import band_names, in_nanometres
 
 __all__ = ["Description", "choose", "described", "holds_image", "holds_names", "holds_wavelengths"]
 

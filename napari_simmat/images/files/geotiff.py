@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import tifffile
 
+from napari_simmat.images.files.wavelengths import band_names, in_nanometres
 from napari_simmat.images.georeference import (
     GEO_KEYS,
     GEOTIFF_TAGS,
@@ -22,7 +23,6 @@ from napari_simmat.images.georeference import (
 )
 from napari_simmat.images.image import Channel
 from napari_simmat.images.raw import Raw
-from napari_simmat.images.wavelengths import band_names, in_nanometres
 
 __all__ = ["with_geotiff"]
 

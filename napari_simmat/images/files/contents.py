@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images.envi_header import DATA_SUFFIXES, header_file_of, is_header
-from napari_simmat.images.envi_roi import ROI_MAGIC
+from napari_simmat.images.files.envi_header import DATA_SUFFIXES, header_file_of, is_header
+from napari_simmat.images.files.envi_roi import ROI_MAGIC
 
 __all__ = ["SUFFIXES", "kind_of"]
 

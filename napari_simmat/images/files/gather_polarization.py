@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images.file_planes import Skeleton, groups_by_number, image_files, stacked
+from napari_simmat.images.files.file_planes import Skeleton, groups_by_number, image_files, stacked
 from napari_simmat.images.image import Channel
-from napari_simmat.images.polarization_formats import ANGLES_BY_NAME, STOKES_FORMAT
+from napari_simmat.images.physics.polarization_formats import ANGLES_BY_NAME, STOKES_FORMAT
 from napari_simmat.images.raw import Raw
 from napari_simmat.images.recognise import USUAL_ANGLES, words_of
 

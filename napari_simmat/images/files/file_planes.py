@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images.axes import layout_of
-from napari_simmat.images.contents import SUFFIXES
+from napari_simmat.images.files.contents import SUFFIXES
 from napari_simmat.images.image import Channel
 from napari_simmat.images.lazy import IN_MEMORY_BYTES
 from napari_simmat.images.raw import MAX_BYTES, Raw
@@ -69,7 +69,7 @@ def stacked(paths: Sequence[Path], names: Sequence[str]) -> Raw:
     ImageError
         If one cannot be opened, is a stack, or they differ in size or number of channels.
     """
-    from napari_simmat.images.formats import read  # which opens folders by what is below here
+    from napari_simmat.images.files.formats import read  # which opens folders by what is below here
 
     raws = [read(path).without_opacity() for path in paths]
     arrays: list[Any] = []

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images.contents import SUFFIXES
-from napari_simmat.images.gather_bands import gather_bands
-from napari_simmat.images.gather_cube import gather_cube
-from napari_simmat.images.gather_pairs import gather_pair
-from napari_simmat.images.gather_polarization import gather_crossed_polarizers, gather_polarization
+from napari_simmat.images.files.contents import SUFFIXES
+from napari_simmat.images.files.gather_bands import gather_bands
+from napari_simmat.images.files.gather_cube import gather_cube
+from napari_simmat.images.files.gather_pairs import gather_pair
+from napari_simmat.images.files.gather_polarization import gather_crossed_polarizers, gather_polarization
 from napari_simmat.images.raw import Raw
 
 __all__ = ["GATHERERS", "gather"]

@@ -11,19 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images.envi_header import (
+from napari_simmat.images.files.envi_header import (
     EnviHeader,
     data_file_of,
     header_file_of,
     is_header,
     read_header,
 )
+from napari_simmat.images.files.wavelengths import band_names, in_nanometres
 from napari_simmat.images.georeference import ENVI_KEYS, GeoReference, size_in_map_info
 from napari_simmat.images.image import Channel
 from napari_simmat.images.lazy import FileArray, from_file
+from napari_simmat.images.physics.reflectance import Reflectance, mean_line
 from napari_simmat.images.raw import Raw
-from napari_simmat.images.reflectance import Reflectance, mean_line
-from napari_simmat.images.wavelengths import band_names, in_nanometres
 
 __all__ = ["is_reference", "read_envi"]
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_simmat.images.composites import PRINCIPAL_COMPONENTS, Preset, painter_for
 from napari_simmat.images.image import MultiChannelImage
+from napari_simmat.images.looks.composites import PRINCIPAL_COMPONENTS, Preset, painter_for
 
 __all__ = ["PRINCIPAL_COMPONENTS", "as_rgb", "overview_rgb", "screen_rgb"]
 

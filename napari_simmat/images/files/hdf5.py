@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images.containers import (
+from napari_simmat.images.files.containers import (
     MAX_CHANNELS,
     Description,
     choose,
