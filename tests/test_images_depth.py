@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images.camera import Camera
+from napari_simmat.images.camera import Camera, default_camera
 from napari_simmat.images.physics.depth import (
     depth_of_disparity,
     inverse_depth,
@@ -14,7 +14,7 @@ from napari_simmat.images.physics.depth import (
     metres_where_measured,
     resize_measured,
 )
-from napari_simmat.images.physics.surface import angle_with_gravity, default_camera, height, normals, points
+from napari_simmat.images.physics.surface import angle_with_gravity, height, normals, points
 
 CAMERA = Camera((520.0, 500.0), (29.5, 41.0))
 NAN = np.nan

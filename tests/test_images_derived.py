@@ -7,6 +7,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from napari_simmat.errors import AdapterError
 from napari_simmat.images import (
     MODALITIES,
     Camera,
@@ -24,9 +25,7 @@ SIGNED = Normalisation(method="range", low=-1, high=1)
 
 
 def compute(formula, *planes, **parameters):
-    known = FORMULAS[formula]
-    planes = [np.asarray(plane, np.float32) for plane in planes]
-    return known.compute(planes, {**known.parameters, **parameters})
+    return FORMULAS[formula]([np.asarray(plane, np.float32) for plane in planes], parameters)
 
 
 def stokes(intensity, degree, angle):
@@ -151,7 +150,7 @@ def test_every_formula_says_what_it_is():
         assert formula.text, name
         assert set(formula.mirrors) == {"rows", "columns", "both"}
         planes = [np.random.default_rng(1).uniform(1, 2, (9, 8)).astype(np.float32) for _ in formula.inputs]
-        found = formula.compute(planes, formula.parameters)
+        found = formula(planes)
         assert found.shape == (9, 8)
         low, high = formula.limits or (-np.inf, np.inf)
         assert np.nanmin(found) >= low
@@ -224,11 +223,64 @@ def test_absolute_and_relative_temperature():
     assert profile_for(counts).n_channels == 1  # no absolute range without a scale
 
 
-def test_the_focal_length_of_the_camera_goes_into_the_profile():
+def test_each_image_has_its_own_camera():
     image = image_of("depth")
-    known = MultiChannelImage(image.data, image.channels, "depth", camera=Camera((500.0, 500.0)))
-    assert profile_for(known).sees[1].parameters == {"focal_length_px": 500.0}
-    assert profile_for(image).sees[1].parameters == {}
+    profile = profile_for(image)
+    near, far = (
+        MultiChannelImage(image.data, image.channels, "depth", camera=Camera((f, f))) for f in (20.0, 200.0)
+    )
+    x, other = (profile.model_input(each)[1] for each in (near, far))
+    assert np.abs(x - other).max() > 0.1
+    expected = FORMULAS["normal x"]([image.plane(0)], camera=near.camera)
+    np.testing.assert_allclose(x[5:-5, 5:-5], ((expected + 1) / 2 - 0.5)[5:-5, 5:-5] / 0.226, atol=1e-4)
+    assumed = profile.model_copy(
+        update={
+            "sees": tuple(
+                s.model_copy(update={"parameters": {"focal_length_px": 20.0}}) for s in profile.sees[1:3]
+            )
+        }
+    )
+    np.testing.assert_allclose(assumed.planes(image).__next__(), expected, atol=1e-6)
+
+
+def test_a_window_of_a_depth_image_has_the_normals_of_the_whole():
+    image = image_of("depth")
+    normal = FORMULAS["normal x"]([image.plane(0)], camera=image.camera)
+    window = image.window(4, 2, 20, 22)
+    part = FORMULAS["normal x"]([window.plane(0)], camera=window.camera)
+    np.testing.assert_allclose(part[6:-6, 6:-6], normal[4:20, 2:22][6:-6, 6:-6], atol=1e-3)
+
+
+def test_stokes_parameters_as_they_are_forbid_what_would_turn_them():
+    image = image_of("polarization")
+    generic = profile_for(image, "generic")
+    assert generic.mirrored("rows") is None
+    assert generic.mirrored("both") is None
+    symmetric = [seen.model_copy(update={"normalisation": SIGNED}) for seen in generic.sees]
+    own = generic.model_copy(update={"sees": (generic.sees[0], *symmetric[1:])})
+    assert own.mirrored("rows") == ([0, 1, 2], [1.0, 1.0, -1.0])
+    assert own.mirrored("both") == ([0, 1, 2], [1.0, -1.0, 1.0])
+
+
+def test_nearness_and_normals_stand_for_colour_wherever_the_depth_is():
+    planes = np.random.default_rng(0).uniform(1, 2, (2, 9, 9)).astype(np.float32)
+    channels = [Channel("amplitude", role="amplitude"), Channel("depth", "m", role="depth")]
+    profile = profile_for(MultiChannelImage(planes, channels, "depth"))
+    names = [profile.sees[i].formula for i in profile.pseudo_rgb]
+    assert names == ["inverse depth", "normal x", "normal y"]
+
+
+def test_numbers_of_another_meaning_are_refused():
+    celsius = MultiChannelImage(
+        np.zeros((1, 4, 4), "f4"), [Channel("temperature", "°C", role="thermal")], "thermal"
+    )
+    counts = MultiChannelImage(np.zeros((1, 4, 4), "u2"))
+    with pytest.raises(AdapterError, match=r"temperature in °C.*without a unit.*sample format"):
+        profile_for(celsius).check(counts)
+    stokes = image_of("polarization")
+    with pytest.raises(AdapterError, match=r"of unknown meaning.*sample format"):
+        profile_for(stokes).check(MultiChannelImage(np.zeros((3, 4, 4), "u1")))
+    profile_for(stokes, "generic").check(MultiChannelImage(np.zeros((3, 4, 4), "u1")))
 
 
 def test_all_modalities_can_be_named():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from math import sqrt
 
-__all__ = ["Camera"]
+__all__ = ["Camera", "default_camera"]
 
 
 @dataclass(frozen=True)
@@ -36,3 +37,17 @@ class Camera:
             raise ValueError(f"the baseline {self.baseline_m} m must be positive")
         if not all(map(math.isfinite, (*(self.principal_point or ()), self.disparity_offset_px))):
             raise ValueError("the principal point and the offset of disparities must be finite")
+
+
+def default_camera(shape: tuple[int, int]) -> Camera:
+    """What is assumed of a depth camera that says nothing: 60 degrees wide along its longer side.
+
+    Most depth cameras have 55 to 75 degrees. The optical axis goes through the middle of the image.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns of the image.
+    """
+    focal = max(shape) / 2 * sqrt(3)  # half the side over tan(30 degrees)
+    return Camera((focal, focal))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images.camera import Camera
+from napari_simmat.images.camera import Camera, default_camera
 from napari_simmat.images.files.envi_header import DATA_SUFFIXES
 from napari_simmat.images.georeference import GeoReference
 from napari_simmat.images.modalities import require_modality
@@ -189,6 +189,8 @@ class MultiChannelImage:
                 f"{self.name!r}, which has {rows} rows and {columns} columns; choose another."
             )
         georeference, camera = self.georeference, self.camera
+        if camera is None and {"depth", "disparity"} & set(self.roles):
+            camera = default_camera(self.shape)  # of the whole view, not of the window
         if camera is not None:
             centre = camera.principal_point or ((rows - 1) / 2, (columns - 1) / 2)
             camera = replace(camera, principal_point=(centre[0] - top, centre[1] - left))

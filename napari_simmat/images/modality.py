@@ -12,9 +12,10 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from napari_simmat.errors import AdapterError
+from napari_simmat.images.camera import Camera
 from napari_simmat.images.image import MultiChannelImage
 from napari_simmat.images.physics.depth import resize_measured
-from napari_simmat.images.physics.derived import FORMULAS
+from napari_simmat.images.physics.derived import FORMULAS, Mirror
 from napari_simmat.images.statistics import filled, percentile_limits, sample, unit_scale
 
 __all__ = ["ModalityProfile", "ModelChannel", "Normalisation"]
@@ -96,10 +97,9 @@ class ModelChannel(BaseModel):
             )
         return self
 
-    def compute(self, planes: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    def compute(self, planes: Sequence[NDArray[Any]], camera: Camera | None = None) -> NDArray[Any]:
         """Its values (Y, X) from the planes of the image that `of` names; NaN where nothing was measured."""
-        formula = FORMULAS[self.formula]
-        return formula.compute(planes, {**formula.parameters, **self.parameters})
+        return FORMULAS[self.formula](planes, self.parameters, camera)
 
 
 class ModalityProfile(BaseModel):
@@ -115,6 +115,11 @@ class ModalityProfile(BaseModel):
     channels: tuple[str, ...] = Field(min_length=1, description="Names of the image's channels, in order.")
     roles: tuple[str, ...] = Field(
         description="What each channel of the image measures ('red', 'nir', 'depth', ...) or ''."
+    )
+    units: tuple[str, ...] = Field(
+        default=(),
+        description="Unit of each channel of the image; where one matters to what the model sees, an image in another "
+        "unit is refused. None: not known.",
     )
     sees: tuple[ModelChannel, ...] = Field(min_length=1, description="What the model sees, in order.")
     pseudo_rgb: tuple[int, int, int] | None = Field(
@@ -148,6 +153,8 @@ class ModalityProfile(BaseModel):
         count = len(self.channels)
         if len(self.roles) != count:
             raise ValueError(f"roles has {len(self.roles)} entries for {count} channels")
+        if len(self.units) not in (0, count):
+            raise ValueError(f"units has {len(self.units)} entries for {count} channels")
         shown = () if isinstance(self.display, str) else self.display
         if not isinstance(self.display, str) and len(shown) not in (1, 3):
             raise ValueError(f"display names {len(shown)} channels, expected 1 or 3")
@@ -177,12 +184,32 @@ class ModalityProfile(BaseModel):
             With both lists of channels.
         """
         names = tuple(channel.name for channel in image.channels)
-        if len(names) == len(self.channels) and all(map(_same_name, self.channels, names)):
-            return
-        raise AdapterError(
-            f"The model was made for {describe_channels(self.channels)}, but {image.name!r} has "
-            f"{describe_channels(names)}; choose an adapter for these channels or start a new one."
-        )
+        if len(names) != len(self.channels) or not all(map(_same_name, self.channels, names)):
+            raise AdapterError(
+                f"The model was made for {describe_channels(self.channels)}, but {image.name!r} has "
+                f"{describe_channels(names)}; choose an adapter for these channels or start a new one."
+            )
+        for seen in self.sees:
+            for i in seen.of:
+                self._check_meaning(seen, i, image)
+
+    def _check_meaning(self, seen: ModelChannel, i: int, image: MultiChannelImage) -> None:
+        """Refuse numbers of another meaning where that matters: in a formula, or in a range in some unit."""
+        channel = image.channels[i]
+        derived = seen.formula != "value"
+        unit = self.units[i] if self.units else ""
+        if unit and channel.unit != unit and (derived or seen.normalisation.method == "range"):
+            found = f"in {channel.unit}" if channel.unit else "without a unit"
+            raise AdapterError(
+                f"The model was made for {self.channels[i]} in {unit}, but {image.name!r} has it {found}; "
+                "choose the sample format that its numbers are stored in, or another adapter."
+            )
+        if derived and self.roles[i] and channel.role != self.roles[i]:
+            raise AdapterError(
+                f"The model computes {seen.name} of {self.roles[i]}, but {channel.name!r} of {image.name!r} is "
+                f"{channel.role or 'of unknown meaning'}; choose the sample format that its numbers are stored in, or "
+                "another adapter."
+            )
 
     def planes(self, image: MultiChannelImage) -> Iterator[NDArray[Any]]:
         """The channels that the model sees, (Y, X) each, computed but not yet normalised.
@@ -195,14 +222,14 @@ class ModalityProfile(BaseModel):
         self.check(image)
         if [seen.of for seen in self.sees] == [(i,) for i in range(image.n_channels)]:
             for seen, plane in zip(self.sees, image.planes(), strict=True):
-                yield seen.compute([plane])
+                yield seen.compute([plane], image.camera)
             return
         kept: dict[int, NDArray[Any]] = {}
         for k, seen in enumerate(self.sees):
             for i in seen.of:
                 if i not in kept:
                     kept[i] = image.plane(i)
-            yield seen.compute([kept[i] for i in seen.of])
+            yield seen.compute([kept[i] for i in seen.of], image.camera)
             later = {i for other in self.sees[k + 1 :] for i in other.of}
             kept = {i: plane for i, plane in kept.items() if i in later}
 
@@ -242,10 +269,13 @@ class ModalityProfile(BaseModel):
         out = np.empty((self.n_channels, *target), np.float32)
         for plane, seen, result in zip(self.planes(image), self.sees, out, strict=True):
             role = self.roles[seen.of[0]] if seen.formula == "value" else ""
-            _channel_input(plane, seen, role, result)
+            moments = COLOUR_MOMENTS.get(role, OTHER_MOMENTS)
+            if self._is_signed(seen):
+                moments = (0.5, moments[1])  # so that the mirrored value is minus the value
+            _channel_input(plane, seen.normalisation, moments, result)
         return out
 
-    def mirrored(self, axis: Literal["rows", "columns", "both"]) -> tuple[list[int], list[float]] | None:
+    def mirrored(self, axis: Mirror) -> tuple[list[int], list[float]] | None:
         """What a mirror image does to the channels beside moving their pixels.
 
         Parameters
@@ -264,43 +294,59 @@ class ModalityProfile(BaseModel):
         """
         order, signs = [], []
         for i, seen in enumerate(self.sees):
-            effect = FORMULAS[seen.formula].mirrors[axis]
+            effect = self._effect(seen, axis)
             if effect is None:
                 return None
             formula, sign = effect
-            partner = next(
-                (
+            if formula == seen.formula:
+                place = i
+            else:
+                like = (formula, seen.of, seen.parameters, seen.normalisation)
+                found = [
                     j
                     for j, other in enumerate(self.sees)
-                    if other.formula == formula
-                    and (other.of, other.normalisation) == (seen.of, seen.normalisation)
-                ),
-                None,
-            )
-            if formula != seen.formula and partner is None:
-                return None
-            order.append(i if formula == seen.formula or partner is None else partner)
+                    if (other.formula, other.of, other.parameters, other.normalisation) == like
+                ]
+                if not found:
+                    return None
+                place = found[0]
+            order.append(place)
             signs.append(sign)
         return order, signs
 
+    def _effect(self, seen: ModelChannel, axis: Mirror) -> tuple[str, float] | None:
+        """The formula of the channel that takes this one's place in a mirror, and its sign."""
+        turned = self.roles[seen.of[0]] == ("s1" if axis == "both" else "s2")
+        if seen.formula == "value" and turned:  # a Stokes parameter as it is changes its sign, too
+            return ("value", -1.0) if self._is_signed(seen) else None
+        return FORMULAS[seen.formula].mirrors[axis]
 
-def _channel_input(plane: NDArray[Any], seen: ModelChannel, role: str, out: NDArray[np.float32]) -> None:
-    """Write the normalised, resized and z-scored channel (Y, X) into `out` (H, W)."""
-    how = seen.normalisation
+    def _is_signed(self, seen: ModelChannel) -> bool:
+        """Whether a mirror can change its sign, which needs a range around zero."""
+        how = seen.normalisation
+        stokes = seen.formula == "value" and self.roles[seen.of[0]] in ("s1", "s2")
+        return FORMULAS[seen.formula].is_signed or (stokes and how.method == "range" and how.low == -how.high)
+
+
+def _channel_input(
+    plane: NDArray[Any], how: Normalisation, moments: tuple[float, float], out: NDArray[np.float32]
+) -> None:
+    """Write the normalised, resized and z-scored channel (Y, X) into `out` (H, W).
+
+    `moments` are mean and standard deviation of a channel of fixed range.
+    """
     fixed = how.method == "range"
     if fixed and plane.dtype == np.uint8 and (how.low, how.high) == (0, 255):
         # Resized as bytes, like SAM's own pre-processing, rounding included.
         out[...] = _resized(plane, out.shape)
         out /= 255.0
-        mean, std = COLOUR_MOMENTS.get(role, OTHER_MOMENTS)
+        mean, std = moments
     else:
         values = sample(plane) if not fixed or plane.dtype.kind == "f" else np.empty(0)
         middle = float(np.median(values)) if values.size else 0.0
         low, high = (how.low, how.high) if fixed else percentile_limits(plane, values, how.low, how.high)
         if fixed:
-            mean, std = COLOUR_MOMENTS.get(role, OTHER_MOMENTS)
-            if FORMULAS[seen.formula].is_signed:
-                mean = 0.5  # so that the mirrored value is minus the value
+            mean, std = moments
         else:
             unit = unit_scale(values, low, high)
             mean, std = (float(unit.mean()), max(float(unit.std()), LEAST_STD)) if unit.size else (0.0, 1.0)

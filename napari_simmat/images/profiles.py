@@ -38,7 +38,7 @@ def profile_for(image: MultiChannelImage, modality: str | None = None) -> Modali
     Parameters
     ----------
     image : MultiChannelImage
-        Its channels, roles, wavelengths, camera and type make the profile concrete; its pixels are not looked at.
+        Its channels, roles, units, wavelengths and type make the profile concrete; its pixels are not looked at.
     modality : str, optional
         Taken instead of the image's own.
 
@@ -61,6 +61,7 @@ def profile_for(image: MultiChannelImage, modality: str | None = None) -> Modali
         modality=modality,
         channels=tuple(channel.name for channel in image.channels),
         roles=roles,
+        units=tuple(channel.unit for channel in image.channels),
         sees=sees,
         pseudo_rgb=pseudo_rgb,
         display=_display(image, modality, sees, pseudo_rgb),
@@ -123,22 +124,16 @@ def _polarization(
 
 def _depth(image: MultiChannelImage, modality: str, i: int) -> Iterator[ModelChannel]:
     name = image.channels[i].name
-    camera, parameters = image.camera, {}
-    if camera is not None:
-        parameters["focal_length_px"] = sum(camera.focal_length_px) / 2
-        if camera.principal_point is not None:
-            parameters["principal_row"], parameters["principal_column"] = camera.principal_point
-    surface = {"of": (i,), "parameters": parameters}
     yield ModelChannel(name=f"1/{name}", formula="inverse depth", of=(i,), normalisation=PERCENTILES)
     if modality == "depth-hha":
-        yield ModelChannel(name="height", formula="height", normalisation=PERCENTILES, **surface)
+        yield ModelChannel(name="height", formula="height", normalisation=PERCENTILES, of=(i,))
         angle = Normalisation(method="range", low=0.0, high=np.pi)
         yield ModelChannel(
-            name="angle with gravity", formula="angle with gravity", normalisation=angle, **surface
+            name="angle with gravity", formula="angle with gravity", of=(i,), normalisation=angle
         )
     else:
-        yield ModelChannel(name="normal x", formula="normal x", normalisation=SIGNED_UNIT, **surface)
-        yield ModelChannel(name="normal y", formula="normal y", normalisation=SIGNED_UNIT, **surface)
+        yield ModelChannel(name="normal x", formula="normal x", normalisation=SIGNED_UNIT, of=(i,))
+        yield ModelChannel(name="normal y", formula="normal y", normalisation=SIGNED_UNIT, of=(i,))
     yield ModelChannel(name="measured", formula="measured", of=(i,), normalisation=UNIT)
 
 
@@ -164,7 +159,8 @@ def _pseudo_rgb(
     if modality == "thermal":
         return by_role["thermal"], by_role["thermal"], by_role["thermal"]
     if modality in ("depth", "depth-hha"):
-        return formulas["inverse depth"], 1, 2
+        first = formulas["inverse depth"]
+        return first, first + 1, first + 2
     if count <= 3:
         return ((0, 0, 0), (0, 1, 1), (0, 1, 2))[count - 1]
     colours = true_colour(image)

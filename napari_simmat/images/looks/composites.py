@@ -257,7 +257,7 @@ def _hsv(image: MultiChannelImage, percentiles: tuple[float, float]) -> Painter:
     needs = _needs(sets)
     s0, s1, s2 = _total(sets, (painters.coarse(image, i) for i in needs))
     dark, bright = painters.limits_of(s0, percentiles)
-    degree = FORMULAS["dolp"].compute((s0, s1, s2), {})
+    degree = FORMULAS["dolp"]((s0, s1, s2))
     full = max(painters.limits_of(degree, percentiles)[1], LEAST_DEGREE)
 
     def paint(planes: Iterable[NDArray[Any]]) -> NDArray[np.uint8]:
@@ -265,8 +265,8 @@ def _hsv(image: MultiChannelImage, percentiles: tuple[float, float]) -> Painter:
         missing = ~np.isfinite(s0)
         value = unit_scale(np.where(missing, dark, s0), dark, bright)
         value[missing] = np.nan
-        saturation = np.minimum(FORMULAS["dolp"].compute((s0, s1, s2), {}) / np.float32(full), 1)
-        return painters.hsv(FORMULAS["aolp"].compute((s1, s2), {}), saturation, value)
+        saturation = np.minimum(FORMULAS["dolp"]((s0, s1, s2)) / np.float32(full), 1)
+        return painters.hsv(FORMULAS["aolp"]((s1, s2)), saturation, value)
 
     return Painter(needs, paint, Legend("wheel", "AoLP", 0.0, full))
 
@@ -274,12 +274,12 @@ def _hsv(image: MultiChannelImage, percentiles: tuple[float, float]) -> Painter:
 def _dolp(image: MultiChannelImage, percentiles: tuple[float, float]) -> Painter:
     sets = stokes_sets(image)
     needs = _needs(sets)
-    degree = FORMULAS["dolp"].compute(_total(sets, (painters.coarse(image, i) for i in needs)), {})
+    degree = FORMULAS["dolp"](_total(sets, (painters.coarse(image, i) for i in needs)))
     # Its zero is a zero; where the scale ends is written beside it.
     high = max(painters.limits_of(degree, percentiles)[1], LEAST_DEGREE)
 
     def paint(planes: Iterable[NDArray[Any]]) -> NDArray[np.uint8]:
-        return painters.stretched(FORMULAS["dolp"].compute(_total(sets, planes), {}), 0.0, high)
+        return painters.stretched(FORMULAS["dolp"](_total(sets, planes)), 0.0, high)
 
     return Painter(needs, paint, Legend("bar", "DoLP", 0.0, high))
 
@@ -289,7 +289,7 @@ def _aolp(image: MultiChannelImage, percentiles: tuple[float, float]) -> Painter
     needs = tuple(each[k] for k in (1, 2) for each in sets)
 
     def paint(planes: Iterable[NDArray[Any]]) -> NDArray[np.uint8]:
-        return painters.hue(FORMULAS["aolp"].compute(_total(sets, planes), {}))
+        return painters.hue(FORMULAS["aolp"](_total(sets, planes)))
 
     return Painter(needs, paint, Legend("wheel", "AoLP", 0.0, 0.0))
 

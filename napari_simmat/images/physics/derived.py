@@ -1,9 +1,9 @@
 """Channels that are computed from others: what a modality really measures, for the model and for the screen.
 
-Each formula states its unit and what a mirror image does to it. A mirror turns the plane of polarization: with the
-angle A measured from the columns' axis towards the rows', exchanging left and right or up and down makes it -A, and
-exchanging rows with columns makes it pi / 2 - A. So sin 2A = S2 / (S0 DoLP) changes its sign in the first two and
-cos 2A = S1 / (S0 DoLP) in the last.
+Each formula states its unit and what a mirror image does to it. A mirror turns the plane of polarization: exchanging
+left and right or up and down makes of its angle A the angle -A, and exchanging rows with columns makes it pi / 2 - A,
+whichever way angles are counted. So sin 2A = S2 / (S0 DoLP) changes its sign in the first two and cos 2A =
+S1 / (S0 DoLP) in the last.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from napari_simmat.images.camera import Camera
+from napari_simmat.images.camera import Camera, default_camera
 from napari_simmat.images.physics import depth as distances
 from napari_simmat.images.physics import polarization, surface
 
@@ -25,6 +25,7 @@ __all__ = ["FORMULAS", "Formula", "Mirror"]
 Planes = Sequence[NDArray[Any]]
 Parameters = Mapping[str, float]
 Mirror = Literal["rows", "columns", "both"]
+Compute = Callable[[Planes, Parameters, Camera | None], NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Formula:
     inputs : tuple of str
         What each of the planes that it takes must be.
     compute : callable
-        Planes (Y, X) and parameters to a plane (Y, X), NaN where nothing was measured.
+        Planes (Y, X), parameters and the image's camera to a plane (Y, X), NaN where nothing was measured.
     parameters : mapping of str to float
         What the formula needs beside the planes, and what is taken where nobody says.
     limits : (float, float), optional
@@ -55,11 +56,17 @@ class Formula:
     text: str
     unit: str
     inputs: tuple[str, ...]
-    compute: Callable[[Planes, Parameters], NDArray[Any]]
+    compute: Compute
     parameters: Mapping[str, float] = field(default_factory=dict)
     limits: tuple[float, float] | None = None
     is_signed: bool = False
     mirrors: Mapping[Mirror, tuple[str, float] | None] = field(default_factory=dict)
+
+    def __call__(
+        self, planes: Planes, parameters: Parameters | None = None, camera: Camera | None = None
+    ) -> NDArray[Any]:
+        """Its values (Y, X), with the usual parameters where none are given."""
+        return self.compute(planes, {**self.parameters, **(parameters or {})}, camera)
 
 
 FORMULAS: dict[str, Formula] = {}
@@ -70,7 +77,7 @@ def _add(
     key: str,
     text: str,
     inputs: tuple[str, ...],
-    compute: Callable[[Planes, Parameters], NDArray[Any]],
+    compute: Compute,
     *,
     unit: str = "",
     parameters: Mapping[str, float] | None = None,
@@ -92,15 +99,17 @@ def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.flo
     return np.clip(ratio, -1.0, 1.0).astype(np.float32)
 
 
-def _normalised_difference(planes: Planes, parameters: Parameters) -> NDArray[np.float32]:
+def _normalised_difference(
+    planes: Planes, parameters: Parameters, camera: Camera | None
+) -> NDArray[np.float32]:
     a, b = (plane.astype(np.float64) for plane in planes)
     return _ratio(a - b, a + b)
 
 
 def _double_angle(
     part: Callable[[NDArray[Any]], NDArray[Any]],
-) -> Callable[[Planes, Parameters], NDArray[Any]]:
-    def compute(planes: Planes, parameters: Parameters) -> NDArray[np.float32]:
+) -> Compute:
+    def compute(planes: Planes, parameters: Parameters, camera: Camera | None) -> NDArray[np.float32]:
         s1, s2 = (plane.astype(np.float64) for plane in planes)
         angle = np.arctan2(s2, s1)
         # Without polarization there is no angle: 0 is in the middle of both of its components.
@@ -109,12 +118,14 @@ def _double_angle(
     return compute
 
 
-def _camera(shape: tuple[int, ...], parameters: Parameters) -> Camera:
-    """The camera that the parameters describe, `surface.default_camera` where they say nothing."""
+def _camera(shape: tuple[int, ...], parameters: Parameters, known: Camera | None) -> Camera:
+    """The image's own camera, else the one that the parameters describe, else `default_camera`."""
     rows, columns = shape
+    if known is not None:
+        return known
     focal = parameters["focal_length_px"]
     if focal <= 0:
-        return surface.default_camera((rows, columns))
+        return default_camera((rows, columns))
     row, column = parameters["principal_row"], parameters["principal_column"]
     middle = None if np.isnan(row) or np.isnan(column) else (row, column)
     return Camera((focal, focal), middle)
@@ -134,27 +145,27 @@ def _smoothed(depth: NDArray[Any], sigma: float) -> NDArray[np.float64]:
     return np.asarray(np.divide(1.0, inverse, out=np.full(depth.shape, np.nan), where=measured))
 
 
-def _normal(component: int) -> Callable[[Planes, Parameters], NDArray[Any]]:
-    def compute(planes: Planes, parameters: Parameters) -> NDArray[np.float32]:
+def _normal(component: int) -> Compute:
+    def compute(planes: Planes, parameters: Parameters, camera: Camera | None) -> NDArray[np.float32]:
         (depth,) = planes
         if min(depth.shape) < 2:  # no surface to lean
             return np.where(np.isfinite(depth), float(component == 2), np.nan).astype(np.float32)
         smooth = _smoothed(depth, parameters["smoothing_px"])
-        return np.asarray(surface.normals(smooth, _camera(depth.shape, parameters))[component])
+        return np.asarray(surface.normals(smooth, _camera(depth.shape, parameters, camera))[component])
 
     return compute
 
 
-def _height(planes: Planes, parameters: Parameters) -> NDArray[np.float32]:
-    return surface.height(planes[0], _camera(planes[0].shape, parameters))
+def _height(planes: Planes, parameters: Parameters, camera: Camera | None) -> NDArray[np.float32]:
+    return surface.height(planes[0], _camera(planes[0].shape, parameters, camera))
 
 
-def _angle_with_gravity(planes: Planes, parameters: Parameters) -> NDArray[np.float32]:
+def _angle_with_gravity(planes: Planes, parameters: Parameters, camera: Camera | None) -> NDArray[np.float32]:
     (depth,) = planes
     if min(depth.shape) < 2:
         return np.where(np.isfinite(depth), np.pi / 2, np.nan).astype(np.float32)
     return surface.angle_with_gravity(
-        _smoothed(depth, parameters["smoothing_px"]), _camera(depth.shape, parameters)
+        _smoothed(depth, parameters["smoothing_px"]), _camera(depth.shape, parameters, camera)
     )
 
 
@@ -168,7 +179,7 @@ def _minus(key: str) -> tuple[str, float]:
 
 STOKES = ("S0", "S1", "S2")
 
-_add("value", "the channel itself", ("any channel",), lambda planes, _: planes[0])
+_add("value", "the channel itself", ("any channel",), lambda planes, *_: planes[0])
 _add(
     "normalised difference",
     "(a - b) / (a + b), such as NDVI from near infrared and red",
@@ -180,14 +191,14 @@ _add(
     "dolp",
     "degree of linear polarization, sqrt(S1² + S2²) / S0",
     STOKES,
-    lambda planes, _: polarization.dolp(*planes),
+    lambda planes, *_: polarization.dolp(*planes),
     limits=(0.0, 1.0),
 )
 _add(
     "aolp",
     "angle of linear polarization, atan2(S2, S1) / 2; periodic, so the model sees its sine and cosine instead",
     ("S1", "S2"),
-    lambda planes, _: polarization.aolp(*planes),
+    lambda planes, *_: polarization.aolp(*planes),
     unit="rad",
     limits=(-np.pi / 2, np.pi / 2),
     mirrors=(None, None, None),
@@ -196,7 +207,7 @@ _add(
     "s1/s0",
     "S1 / S0: polarized along the columns' axis (+) or across it (-)",
     ("S1", "S0"),
-    lambda planes, _: _ratio(*planes),
+    lambda planes, *_: _ratio(*planes),
     limits=(-1.0, 1.0),
     mirrors=(_fixed("s1/s0"), _fixed("s1/s0"), _minus("s1/s0")),
 )
@@ -204,7 +215,7 @@ _add(
     "s2/s0",
     "S2 / S0: polarized along one diagonal (+) or the other (-)",
     ("S2", "S0"),
-    lambda planes, _: _ratio(*planes),
+    lambda planes, *_: _ratio(*planes),
     limits=(-1.0, 1.0),
     mirrors=(_minus("s2/s0"), _minus("s2/s0"), _fixed("s2/s0")),
 )
@@ -225,7 +236,7 @@ _add(
     mirrors=(_minus("sin 2aolp"), _minus("sin 2aolp"), _fixed("sin 2aolp")),
 )
 
-# No focal length: `surface.default_camera`; no principal point: the middle of the image.
+# For images that do not tell their camera. No focal length: `default_camera`; no principal point: the middle.
 PINHOLE = {"focal_length_px": 0.0, "principal_row": float("nan"), "principal_column": float("nan")}
 # The step of a depth camera's numbers is often as large as that from pixel to pixel of a slanted surface.
 SURFACE = {**PINHOLE, "smoothing_px": 1.5}
@@ -234,7 +245,7 @@ _add(
     "inverse depth",
     "one over depth; even steps of it are even steps of disparity",
     ("depth",),
-    lambda planes, _: distances.inverse_depth(planes[0]),
+    lambda planes, *_: distances.inverse_depth(planes[0]),
     unit="1/m",
 )
 _add(
@@ -261,7 +272,7 @@ _add(
     ("depth",),
     _normal(2),
     parameters=SURFACE,
-    limits=(0.0, 1.0),
+    limits=(-1.0, 1.0),
 )
 _add(
     "height",
@@ -286,6 +297,6 @@ _add(
     "measured",
     "1 where there is a measurement, else 0",
     ("any channel",),
-    lambda planes, _: np.isfinite(planes[0]).astype(np.float32),
+    lambda planes, *_: np.isfinite(planes[0]).astype(np.float32),
     limits=(0.0, 1.0),
 )

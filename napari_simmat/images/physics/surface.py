@@ -6,35 +6,20 @@ image thus changes the sign of the first component of a normal, an upside-down o
 
 from __future__ import annotations
 
-from math import sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images.camera import Camera
+from napari_simmat.images.camera import Camera, default_camera
 
-__all__ = ["DOWN", "angle_with_gravity", "default_camera", "height", "normals", "points"]
+__all__ = ["DOWN", "angle_with_gravity", "height", "normals", "points"]
 
 DOWN = (0.0, 1.0, 0.0)
 """Gravity where nothing is known of it: along the columns of the image, as with a camera that is held level."""
 
 FLOOR_PERCENTILE = 1.0  # the very lowest point is nearly always a stray one
-
-
-def default_camera(shape: tuple[int, int]) -> Camera:
-    """What is assumed of a depth camera that says nothing: 60 degrees wide along its longer side.
-
-    Most depth cameras have 55 to 75 degrees. The optical axis goes through the middle of the image.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Rows and columns of the image.
-    """
-    focal = max(shape) / 2 * sqrt(3)  # half the side over tan(30 degrees)
-    return Camera((focal, focal))
 
 
 def points(depth: NDArray[Any], camera: Camera | None = None) -> NDArray[np.float64]:
