@@ -189,12 +189,68 @@ def test_numbered_files_are_not_angles(tmp_path, numbers):
         open_image(tmp_path)
 
 
-def test_two_scenes_are_not_one_image(tmp_path, scene):
-    for name in ("a", "b"):
-        for angle in (0, 45, 90, 135):
-            save(tmp_path / f"{name}_{angle}.png", scene[0])
-    with pytest.raises(ImageError, match="8 image files"):
+@pytest.mark.parametrize(
+    ("pattern", "numbers"),
+    [
+        ("roi_{}.png", (1, 2, 3)),
+        ("mri_{}.png", range(1, 6)),
+        ("Hawaii{}.png", (1, 2, 3)),
+        ("polygon{}.png", (10, 20, 30)),
+        ("im_pol{}.png", (1, 2, 3, 4)),
+        ("roi_{}.png", (0, 50, 100)),
+        ("I_{}.png", (0, 5, 10, 15)),
+        ("{}deg.png", (0, 90, 180)),
+        ("{}degrade.png", (10, 70, 100)),
+    ],
+)
+def test_numbers_beside_other_words_are_not_angles(tmp_path, pattern, numbers):
+    for number in numbers:
+        save(tmp_path / pattern.format(number), np.zeros((4, 4), "u1"))
+    with pytest.raises(ImageError, match="do not make up one image"):
         open_image(tmp_path)
+
+
+@pytest.mark.parametrize("names", [("I1", "I2", "I3"), ("I 10", "I 12", "I 40"), ("p0", "p50", "p100")])
+def test_channels_numbered_otherwise_are_not_angles(tmp_path, names):
+    path = tmp_path / "stack.tif"
+    metadata = {"axes": "CYX", "channel_names": list(names)}
+    tifffile.imwrite(path, np.ones((3, 6, 7), "f4"), photometric="minisblack", metadata=metadata)
+    assert open_image(path).modality == "generic"
+
+
+@pytest.mark.parametrize("pattern", ["pol_{}.png", "{}°.png", "scene_{}deg.png", "{}.png", "I-{}.png"])
+def test_a_minus_before_an_angle_is_its_sign(tmp_path, scene, pattern):
+    signed = scene[[3, 0, 1, 2]]  # -45 is 135
+    for angle, picture in zip((-45, 0, 45, 90), signed, strict=True):
+        save(tmp_path / pattern.format(angle), picture)
+    image = open_image(tmp_path)
+    np.testing.assert_allclose(image.data, stokes_of_four(*scene), rtol=1e-6, atol=1e-3)
+    assert "-45, 0, 45, 90 degrees" in said(image)
+
+
+def test_channels_and_formats_know_negative_angles(tmp_path, scene):
+    path = tmp_path / "stack.tif"
+    metadata = {"axes": "CYX", "channel_names": ["-45°", "0°", "45°", "90°"]}
+    tifffile.imwrite(path, scene[[3, 0, 1, 2]], photometric="minisblack", metadata=metadata)
+    expected = stokes_of_four(*scene)
+    keys = ("angles -45-0-45-90", "angles -45,0,45,90", "angles 135-0-45-90")
+    for image in (open_image(path), *(open_image(path, sample_format=key) for key in keys)):
+        np.testing.assert_allclose(image.data, expected, rtol=1e-6, atol=1e-3)
+
+
+def test_two_scenes_are_parts_of_which_the_first_is_opened(tmp_path, scene):
+    for name, pictures in (("scene1", scene), ("scene2", scene[::-1])):
+        for angle, picture in zip((0, 45, 90, 135), pictures, strict=True):
+            save(tmp_path / f"{name}_{angle}deg.png", picture)
+    opened = open_file(tmp_path)
+    assert opened.parts == ("scene1", "scene2")
+    assert "2 sets of images; the first of these, scene1, was opened" in said(opened.image())
+    np.testing.assert_allclose(opened.image().data, stokes_of_four(*scene), rtol=1e-6, atol=1e-3)
+    second = open_image(tmp_path, part="scene2")
+    np.testing.assert_allclose(second.data, stokes_of_four(*scene[::-1]), rtol=1e-6, atol=1e-3)
+    assert "sets" not in said(second)
+    with pytest.raises(ImageError, match="no set 'scene3'; choose one of scene1, scene2"):
+        open_image(tmp_path, part="scene3")
 
 
 def test_angles_of_different_size_are_refused(tmp_path):

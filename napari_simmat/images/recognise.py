@@ -11,11 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
+from napari_simmat.images.dask_later import is_lazy
 from napari_simmat.images.files.calibration import calibration_beside
 from napari_simmat.images.image import Channel
+from napari_simmat.images.physics.angles import angle_named, are_angles
 from napari_simmat.images.physics.measured_formats import DISPARITY, METRES, MILLIMETRES
 from napari_simmat.images.physics.mosaic import find_polarization_mosaic
 from napari_simmat.images.physics.polarization_formats import (
@@ -23,7 +24,6 @@ from napari_simmat.images.physics.polarization_formats import (
     COLOUR_MOSAIC,
     MOSAIC,
     STOKES_FORMAT,
-    angle_named,
 )
 from napari_simmat.images.physics.thermal import scale_named
 from napari_simmat.images.raw import Raw
@@ -36,8 +36,6 @@ COUNTS = (
     "choose the sample format centikelvin, decikelvin or another of them."
 )
 
-# Angles that nobody numbers anything else by; any other set must be called one.
-USUAL_ANGLES = ({0, 45, 90, 135}, {0, 60, 120}, {0, 30, 60, 90, 120, 150})
 SENSOR = re.compile(r"IMX(?:250|253|264)(MZR|MYR)", re.IGNORECASE)
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
@@ -107,12 +105,10 @@ def _angles(raw: Raw, path: Path) -> Raw:
     names = [channel.name.strip().casefold() for channel in raw.channels]
     if names[:3] == list(STOKES) and names[3:] in ([], ["s3"]) and raw.array.dtype.kind in "if":
         return _said(raw, "", STOKES_FORMAT)
-    parsed = [angle_named(name) for name in names]
-    if len(parsed) < 3 or any(angle is None for angle in parsed):
-        return raw
-    angles = {angle for each in parsed if each is not None for angle in each[1:]}
-    called = all(re.search(r"°|deg|pol|angle|\bi_?\d", name) for name in names)
-    if called or angles in USUAL_ANGLES:
+    found = [named for name in names if (named := angle_named(name)) is not None]
+    if len(found) == len(names) and are_angles(
+        [named.degrees for named in found], [(named.before, named.after) for named in found]
+    ):
         return _said(
             raw, "The channels' names were taken as angles of a polarizer in degrees.", ANGLES_BY_NAME
         )
@@ -161,7 +157,7 @@ def _mosaic(raw: Raw, path: Path) -> Raw:
     if array.ndim != 2:
         return raw
     # No such sensor has as many pixels as an image that is read lazily, and windows of that may take long to read.
-    found = "" if isinstance(array, da.Array) else find_polarization_mosaic(array)
+    found = "" if is_lazy(array) else find_polarization_mosaic(array)
     named = SENSOR.search(path.name)
     if named is None and not found:
         return raw

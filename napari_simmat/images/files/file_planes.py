@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images.axes import layout_of
+from napari_simmat.images.dask_later import da, is_lazy
 from napari_simmat.images.files.contents import SUFFIXES
 from napari_simmat.images.image import Channel
 from napari_simmat.images.lazy import IN_MEMORY_BYTES
+from napari_simmat.images.physics.angles import numbers_in
 from napari_simmat.images.raw import MAX_BYTES, Raw
 from napari_simmat.images.roles import COLOURS
 
@@ -43,9 +43,9 @@ def groups_by_number(paths: Sequence[Path]) -> list[tuple[Skeleton, dict[float, 
     for path in paths:
         # A point between digits is a decimal one, but not that of the suffix.
         stem = path.name[: len(path.name) - len(path.suffix)]
-        for number in re.finditer(r"\d+(?:\.\d+)?", stem):
-            skeleton = path.name[: number.start()].casefold(), path.name[number.end() :].casefold()
-            groups.setdefault(skeleton, {})[float(number[0])] = path
+        for before, number, after in numbers_in(stem):
+            skeleton = before.casefold(), f"{after}{path.suffix}".casefold()
+            groups.setdefault(skeleton, {})[number] = path
     return [(skeleton, numbered) for skeleton, numbered in groups.items() if len(numbered) > 1]
 
 
@@ -89,7 +89,7 @@ def stacked(paths: Sequence[Path], names: Sequence[str]) -> Raw:
             )
         arrays.append(array)
         channels += [Channel(f"{colour} {name}".strip(), role=colour) for colour in colours]
-        if sum(each.nbytes for each in arrays) > MAX_BYTES and not isinstance(array, da.Array):
+        if sum(each.nbytes for each in arrays) > MAX_BYTES and not is_lazy(array):
             raise ImageError(
                 f"{path.name} and the files before it do not fit into memory together; crop them."
             )
@@ -105,7 +105,7 @@ def stacked(paths: Sequence[Path], names: Sequence[str]) -> Raw:
 
 
 def _together(arrays: list[Any]) -> Any:
-    lazy = any(isinstance(array, da.Array) for array in arrays)
+    lazy = any(is_lazy(array) for array in arrays)
     if not lazy or sum(array.nbytes for array in arrays) <= IN_MEMORY_BYTES:
         return np.concatenate([np.asarray(array) for array in arrays])
     return da.concatenate([da.asarray(array) for array in arrays])  # type: ignore[no-untyped-call]

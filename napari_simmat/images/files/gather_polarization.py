@@ -11,15 +11,12 @@ from typing import Any
 from napari_simmat.errors import ImageError
 from napari_simmat.images.files.file_planes import Skeleton, groups_by_number, image_files, stacked
 from napari_simmat.images.image import Channel
+from napari_simmat.images.physics.angles import are_angles
 from napari_simmat.images.physics.polarization_formats import ANGLES_BY_NAME, STOKES_FORMAT
 from napari_simmat.images.raw import Raw
-from napari_simmat.images.recognise import USUAL_ANGLES, words_of
+from napari_simmat.images.recognise import words_of
 
 __all__ = ["gather_crossed_polarizers", "gather_polarization"]
-
-# Before or after the number, as in pol45, I_45, 45deg, angle-45; unless it is one of `USUAL_ANGLES`.
-_CALLED = re.compile(r"(?:pol\w*|angle|i)[\s_-]*$", re.IGNORECASE)
-_DEGREES = re.compile(r"^\s*(?:°|deg)", re.IGNORECASE)
 
 PAIR = ("ppl", "xpl")
 
@@ -34,12 +31,12 @@ def gather_polarization(paths: Sequence[Path], part: str | None = None) -> Raw |
     paths : sequence of Path
         All files of the folder or selection, in the order of their names.
     part : str, optional
-        Not used: they are one image.
+        Which set, by what its names have in common, if there are several; the first where not given.
 
     Returns
     -------
     Raw or None
-        None if there is no such set, or more than one.
+        None if there is no such set.
 
     Raises
     ------
@@ -47,29 +44,46 @@ def gather_polarization(paths: Sequence[Path], part: str | None = None) -> Raw |
         If they are such a set, but differ in size or kind.
     """
     files = image_files(paths)
-    sets = [group for group in groups_by_number(files) if _are_angles(*group)]
-    if len(sets) != 1:
-        stokes = [group for group in groups_by_number(files) if _are_stokes(*group)]
-        return _stokes(stokes[0][1], len(files)) if len(stokes) == 1 and not sets else None
-    numbered = sets[0][1]
+    groups = groups_by_number(files)
+    read = _angles
+    sets = [group for group in groups if are_angles(group[1], [group[0]])]
+    if not sets:
+        read = _stokes
+        sets = [group for group in groups if _are_stokes(*group)]
+    if not sets:
+        return None
+    named = _named(sets)
+    if part is not None and part not in named:
+        raise ImageError(f"There is no set {part!r}; choose one of {', '.join(list(named)[:10])}.")
+    name = next(iter(named)) if part is None else part
+    said = []
+    if len(named) > 1 and part is None:
+        said.append(f"The files hold {len(named)} sets of images; the first of these, {name}, was opened.")
+    left = len(set(files) - {path for numbered in named.values() for path in numbered.values()})
+    if left:
+        said.append(f"{left} other file{'s were' if left > 1 else ' was'} left out.")
+    raw = read(named[name])
+    raw = replace(raw, assumptions=(*raw.assumptions, *said))
+    return replace(raw, parts=tuple(named), part=name) if len(named) > 1 else raw
+
+
+def _named(sets: Sequence[tuple[Skeleton, dict[float, Path]]]) -> dict[str, dict[float, Path]]:
+    """Each set by what its files' names have in common, as far as that tells it from the others."""
+    named: dict[str, dict[float, Path]] = {}
+    for (before, after), numbered in sets:
+        short = before.strip(" _-.") or "".join(after.split(".")[:-1]).strip(" _-°")
+        name = short if short and short not in named else f"{before}*{after}"
+        named[name] = numbered
+    return named
+
+
+def _angles(numbered: dict[float, Path]) -> Raw:
     angles = sorted(numbered)
     listed = ", ".join(f"{angle:g}" for angle in angles)
     said = f"The numbers in the files' names were taken as angles of a polarizer: {listed} degrees."
     raw = stacked([numbered[angle] for angle in angles], [f"{angle:g}°" for angle in angles])
     plain = tuple(replace(channel, role="") for channel in raw.channels)  # red at 45 degrees is not yet red
-    return _told(raw, said + _left(len(files) - len(angles)), ANGLES_BY_NAME, channels=plain)
-
-
-def _are_angles(skeleton: Skeleton, numbered: dict[float, Path]) -> bool:
-    angles = set(numbered)
-    if (
-        len(angles) < 3
-        or not all(0 <= angle <= 180 for angle in angles)
-        or len({a % 180 for a in angles}) < 3
-    ):
-        return False
-    before, after = skeleton
-    return angles in USUAL_ANGLES or bool(_CALLED.search(before) or _DEGREES.search(after))
+    return _told(raw, said, ANGLES_BY_NAME, channels=plain)
 
 
 def _are_stokes(skeleton: Skeleton, numbered: dict[float, Path]) -> bool:
@@ -79,7 +93,7 @@ def _are_stokes(skeleton: Skeleton, numbered: dict[float, Path]) -> bool:
     )
 
 
-def _stokes(numbered: dict[float, Path], count: int) -> Raw:
+def _stokes(numbered: dict[float, Path]) -> Raw:
     order = sorted(numbered)
     raw = stacked([numbered[i] for i in order], [f"S{i:g}" for i in order])
     if raw.axes != "CYX" or len(raw.channels) != len(order) or raw.array.dtype.kind == "u":
@@ -88,11 +102,7 @@ def _stokes(numbered: dict[float, Path], count: int) -> Raw:
             f"{raw.array.dtype}, expected one signed channel for each Stokes parameter; open one of them or the images "
             "behind the polarizers."
         )
-    return _told(
-        raw,
-        "The files were taken as Stokes parameters by their names." + _left(count - len(order)),
-        STOKES_FORMAT,
-    )
+    return _told(raw, "The files were taken as Stokes parameters by their names.", STOKES_FORMAT)
 
 
 def gather_crossed_polarizers(paths: Sequence[Path], part: str | None = None) -> Raw | None:
@@ -122,10 +132,6 @@ def gather_crossed_polarizers(paths: Sequence[Path], part: str | None = None) ->
     )  # fmt: skip
     said = "The files were taken as plane-polarized (PPL) and crossed-polarized (XPL) light by their names."
     return _told(raw, said, "", channels=channels, modality="rgb+x" if half == 3 else "generic")
-
-
-def _left(count: int) -> str:
-    return f" {count} other file{'s were' if count > 1 else ' was'} left out." if count else ""
 
 
 def _told(raw: Raw, said: str, key: str, **changes: Any) -> Raw:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_simmat.errors import ImageError
+from napari_simmat.images.physics.angles import design_of
 
 __all__ = [
     "ANGLES",
@@ -153,7 +154,7 @@ def stokes_of_angles(images: ArrayLike, angles: Sequence[float]) -> NDArray[np.f
     a = np.asarray(angles, np.float64)
     if len(stack) != a.size:
         raise ImageError(f"{len(stack)} images come with {a.size} polarizer angles; give one angle for each.")
-    design = np.stack([np.ones_like(a), np.cos(2 * a), np.sin(2 * a)], axis=1) / 2
+    design = design_of(a)
     singular = np.linalg.svd(np.nan_to_num(design), compute_uv=False)
     if singular.size < 3 or not np.isfinite(a).all() or singular[2] < LEAST_RATIO * singular[0]:
         said = ", ".join(f"{angle:g}" for angle in np.rad2deg(a))

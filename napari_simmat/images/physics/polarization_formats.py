@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images.camera import Camera
+from napari_simmat.images.dask_later import da, is_lazy
 from napari_simmat.images.image import Channel
+from napari_simmat.images.physics.angles import angle_named, angles_listed
 from napari_simmat.images.physics.polarization import (
     ANGLES,
     SONY_LAYOUT,
@@ -33,7 +33,6 @@ __all__ = [
     "MOSAIC",
     "POLARIZATION_FORMATS",
     "STOKES_FORMAT",
-    "angle_named",
     "angles_format",
 ]
 
@@ -42,32 +41,12 @@ ANGLES_BY_NAME = "angles by name"
 STOKES_FORMAT = "stokes"
 MOST_ANGLES = 180
 
-_NAMED_ANGLE = re.compile(
-    r"(?:(?P<colour>red|green|blue)[\s_-]+)?(?:i|p|pol|angle|polarizer|polariser)?[\s_-]*"
-    r"(?P<angle>\d{1,3}(?:\.\d+)?)\s*(?:°|deg|degrees?)?",
-    re.IGNORECASE,
-)
-
-
-def angle_named(name: str) -> tuple[str, float] | None:
-    """Colour ("" for none) and angle in degrees that a channel's name states, None where it states no angle.
-
-    >>> angle_named("I45"), angle_named("red 135°"), angle_named("DAPI")
-    (('', 45.0), ('red', 135.0), None)
-    """
-    match = _NAMED_ANGLE.fullmatch(name.strip())
-    if match is None or not float(match["angle"]) <= 180:
-        return None
-    return (match["colour"] or "").lower(), float(match["angle"])
-
 
 def angles_format(key: str) -> SampleFormat | None:
-    """The format of a key such as "angles 0-60-120", one angle in degrees for each channel, for any angles."""
-    match = re.fullmatch(r"angles (\d{1,3}(?:\.\d+)?(?:-\d{1,3}(?:\.\d+)?)+)", key)
-    if match is None:
-        return None
-    degrees = tuple(float(angle) for angle in match[1].split("-"))
-    if not 3 <= len(degrees) <= MOST_ANGLES:
+    """The format of a key such as "angles 0-60-120" or "angles -45,0,45,90", one angle in degrees for each channel."""
+    word, _, numbers = key.partition(" ")
+    degrees = angles_listed(numbers) if word == "angles" else None
+    if degrees is None or not 3 <= len(degrees) <= MOST_ANGLES:
         return None
     listed = ", ".join(f"{angle:g}" for angle in degrees)
     return SampleFormat(
@@ -91,7 +70,7 @@ def _has_roles(channels: Channels) -> bool:
 
 def _of_angles(array: Any, degrees: Sequence[float]) -> Any:
     angles = [math.radians(angle) for angle in degrees]
-    if not isinstance(array, da.Array):
+    if not is_lazy(array):
         return stokes_of_angles(array, angles)
     whole = array.rechunk({0: -1})  # type: ignore[no-untyped-call]
     return whole.map_blocks(
@@ -110,7 +89,7 @@ def _grouped(channels: Channels) -> dict[str, list[tuple[int, float]]]:
         named = angle_named(channel.name)
         if named is None:
             return {}
-        groups.setdefault(named[0], []).append((i, named[1]))
+        groups.setdefault(named.colour, []).append((i, named.degrees))
     enough = all(len({angle % 180 for _, angle in group}) >= 3 for group in groups.values())
     return groups if enough and set(groups) in ({""}, set(COLOURS)) else {}
 
@@ -122,7 +101,7 @@ def _read_named(array: Any, channels: Channels, camera: Camera | None) -> tuple[
         for group in (groups[colour] for colour in (COLOURS if len(groups) == 3 else ("",)))
     ]
     names = COLOURS if len(groups) == 3 else ("",)
-    together: Any = da.concatenate if isinstance(array, da.Array) else np.concatenate
+    together: Any = da.concatenate if is_lazy(array) else np.concatenate
     return together(stokes), tuple(itertools.chain.from_iterable(stokes_channels(name) for name in names))
 
 
@@ -136,7 +115,7 @@ def _read_mosaic(
 ) -> tuple[Any, Channels]:
     names = COLOURS if colour else ("",)
     described = tuple(itertools.chain.from_iterable(stokes_channels(name) for name in names))
-    if not isinstance(array, da.Array):
+    if not is_lazy(array):
         return stokes_of_mosaic(array[0], layout, colour=colour), described
     return _lazy_mosaic(array, layout, colour), described
 
