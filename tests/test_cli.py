@@ -103,7 +103,7 @@ def test_info_and_help_load_neither_torch_nor_napari():
         "import sys\n"
         "from napari_simmat.cli import main\n"
         "try: main(sys.argv[1:])\n"
-        "except SystemExit: print(sorted({'torch', 'napari', 'qtpy', 'timm'} & set(sys.modules)))"
+        "except SystemExit: print(sorted({'torch', 'napari', 'qtpy', 'timm', 'dask', 'zarr', 'h5py'} & set(sys.modules)))"
     )
     for arguments in (["info", str(SCENE)], ["--help"], ["segment", "--help"]):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)

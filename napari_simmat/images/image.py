@@ -9,13 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import dask
-import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images.camera import Camera, default_camera
+from napari_simmat.images.dask_later import is_lazy
 from napari_simmat.images.files.envi_header import DATA_SUFFIXES
 from napari_simmat.images.georeference import GeoReference
 from napari_simmat.images.modalities import require_modality
@@ -152,7 +151,7 @@ class MultiChannelImage:
     @property
     def is_lazy(self) -> bool:
         """Whether pixels are read only when needed."""
-        return isinstance(self.data, da.Array)
+        return is_lazy(self.data)
 
     def plane(self, i: int) -> NDArray[Any]:
         """One channel, (Y, X), in memory."""
@@ -275,11 +274,10 @@ def loaded(array: Any) -> NDArray[Any]:
     ImageError
         If a lazy array's file cannot be read any more.
     """
-    if not isinstance(array, da.Array):
+    if not is_lazy(array):
         return np.asarray(array)
     try:
-        with dask.config.set(scheduler="threads", num_workers=2):
-            return np.asarray(array.compute())  # type: ignore[no-untyped-call]
+        return np.asarray(array.compute(scheduler="threads", num_workers=2))
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # storage libraries and codecs raise anything at all
@@ -304,7 +302,7 @@ def real_array(array: Any, name: str) -> Any:
     ImageError
         If the type is complex, object, text, time or structured.
     """
-    if not isinstance(array, da.Array):
+    if not is_lazy(array):
         array = np.asarray(array)
     kind = array.dtype.kind
     if kind == "c":

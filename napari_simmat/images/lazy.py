@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_simmat.errors import ImageError
+from napari_simmat.images.dask_later import da
 
 __all__ = ["IN_MEMORY_BYTES", "FileArray", "as_dask", "block_shape", "from_file"]
 

@@ -10,13 +10,12 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images.axes import STACKS, Layout, layout_of
+from napari_simmat.images.dask_later import is_lazy
 from napari_simmat.images.files.formats import read
-from napari_simmat.images.files.gather import gather
 from napari_simmat.images.image import Channel, MultiChannelImage, loaded, real_array, stem_of
 from napari_simmat.images.lazy import IN_MEMORY_BYTES
 from napari_simmat.images.modalities import require_modality
@@ -116,7 +115,7 @@ class Opened:
         if sample_format is None and raw.sample_format not in ("", *fitting):
             found = f"{len(array)} channel{'s' if len(array) != 1 else ''} of {array.dtype}"
             assumptions.append(f"It states the sample format {raw.sample_format!r}, which {found} cannot be.")
-        if sample_format is not None and format_.key not in fitting and not format_.fits(array, channels):
+        if sample_format is not None and format_.key not in fitting and not format_.can_read(array, channels):
             raise ImageError(
                 f"{self.label} with {len(array)} channels of {array.dtype} cannot be {format_.key!r} "
                 f"({format_.text}); choose one of {', '.join(fitting)}."
@@ -126,7 +125,7 @@ class Opened:
             assumptions.append(f'{raw.reflectance.said}; take the sample format "as stored" to keep them.')
         else:
             array, channels = format_.read(array, channels, raw.camera)
-        if isinstance(array, da.Array) and array.nbytes <= IN_MEMORY_BYTES:
+        if is_lazy(array) and array.nbytes <= IN_MEMORY_BYTES:
             array = loaded(array)
         same_grid = array.shape[1:] == (raw.array.shape[layout.rows], raw.array.shape[layout.columns])
         if format_.key not in (AS_STORED, REFLECTANCE):
@@ -140,7 +139,7 @@ class Opened:
         if said_place:
             facts["slice"] = said_place
         image = MultiChannelImage(
-            array if isinstance(array, da.Array) else np.ascontiguousarray(array),
+            array if is_lazy(array) else np.ascontiguousarray(array),
             channels,
             pixel_size=raw.pixel_size,
             pixel_unit=raw.pixel_unit,
@@ -244,6 +243,8 @@ def open_file(path: PathLike | Sequence[PathLike], *, part: str | None = None) -
         if len(paths) != 1:
             if not paths:
                 raise ImageError("No file was given; give at least one.")
+            from napari_simmat.images.files.gather import gather  # with all its readers: not for every import
+
             raw = _read(lambda: gather(paths, f"The selection of {len(paths)} files", part), paths[0].name)
             return Opened(raw, f"The image of {len(paths)} files", _common_name(paths), paths[0])
         path = paths[0]

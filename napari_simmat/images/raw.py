@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images.camera import Camera
+from napari_simmat.images.dask_later import da, is_lazy
 from napari_simmat.images.georeference import GeoReference
 from napari_simmat.images.image import Channel
 from napari_simmat.images.physics.reflectance import Reflectance
@@ -88,7 +88,7 @@ class Raw:
 
 
 def _without_indices(array: Any, indices: tuple[int, ...], axis: int) -> Any:
-    return da.delete(array, indices, axis) if isinstance(array, da.Array) else np.delete(array, indices, axis)
+    return da.delete(array, indices, axis) if is_lazy(array) else np.delete(array, indices, axis)
 
 
 def require_size(path: Path, shape: tuple[int, ...], itemsize: int) -> None:

@@ -6,11 +6,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import dask.array as da
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_simmat.errors import ImageError
+from napari_simmat.images.dask_later import is_lazy
 from napari_simmat.images.files.formats import read
 from napari_simmat.images.image import Channel, MultiChannelImage, loaded, real_array
 from napari_simmat.images.modalities import require_modality
@@ -102,7 +102,7 @@ def as_image(
     if modality is not None:
         require_modality(modality)
     raw = Raw(
-        array if isinstance(array, da.Array) else np.asarray(array),
+        array if is_lazy(array) else np.asarray(array),
         pixel_size=pixel_size,
         pixel_unit=pixel_unit,
     )

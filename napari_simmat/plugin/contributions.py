@@ -10,8 +10,7 @@ from typing import Any
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images import open_dataset, sample_path
-from napari_simmat.images.files.contents import SUFFIXES, kind_of
-from napari_simmat.images.files.zarr_store import is_zarr
+from napari_simmat.images.files.contents import SUFFIXES, is_zarr, kind_of
 from napari_simmat.images.opened import open_file
 from napari_simmat.plugin.pictures import opened_layer, read_layer
 

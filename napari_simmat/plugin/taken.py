@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images import MultiChannelImage
 from napari_simmat.images.axes import layout_of
+from napari_simmat.images.dask_later import da
 from napari_simmat.images.image import Channel
 from napari_simmat.images.opened import Opened, open_file
 from napari_simmat.images.physics.sample_formats import require_sample_format

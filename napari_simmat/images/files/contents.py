@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images.files.envi_header import DATA_SUFFIXES, header_file_of, is_header
 from napari_simmat.images.files.envi_roi import ROI_MAGIC
 
-__all__ = ["SUFFIXES", "kind_of"]
+__all__ = ["SUFFIXES", "ZARR_METADATA", "is_zarr", "kind_of"]
 
 SUFFIXES = (
     ".tif",
@@ -42,6 +43,14 @@ _MAGIC = {
     "exr": (b"v/1\x01",),
     "pfm": (b"Pf\n", b"PF\n", b"Pf\r\n", b"PF\r\n"),
 }
+
+
+ZARR_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a folder is a Zarr array or group."""
+    return any(os.path.isfile(path / name) for name in ZARR_METADATA)
 
 
 def kind_of(path: Path) -> str:

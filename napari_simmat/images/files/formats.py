@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images.files.arrays import read_npy, read_npz
-from napari_simmat.images.files.contents import kind_of
-from napari_simmat.images.files.envi import read_envi
-from napari_simmat.images.files.envi_roi import read_envi_roi
-from napari_simmat.images.files.exr import read_exr
-from napari_simmat.images.files.flir import is_flir, read_flir
-from napari_simmat.images.files.gather import gather
-from napari_simmat.images.files.hdf5 import read_hdf5
-from napari_simmat.images.files.matlab import read_matlab
-from napari_simmat.images.files.pfm import read_pfm
-from napari_simmat.images.files.pictures import read_picture
-from napari_simmat.images.files.tiff import read_tiff
-from napari_simmat.images.files.zarr_store import is_zarr, read_zarr
+from napari_simmat.images.files.contents import is_zarr, kind_of
 from napari_simmat.images.raw import Raw
 
 __all__ = ["read"]
+
+# Module and function of each kind of file; imported when one is met, for the libraries behind them take their time.
+_READERS = {
+    "tiff": ("tiff", "read_tiff"),
+    "png": ("pictures", "read_picture"),
+    "jpeg": ("pictures", "read_picture"),
+    "flir": ("flir", "read_flir"),
+    "npy": ("arrays", "read_npy"),
+    "npz": ("arrays", "read_npz"),
+    "envi": ("envi", "read_envi"),
+    "envi roi": ("envi_roi", "read_envi_roi"),
+    "hdf5": ("hdf5", "read_hdf5"),
+    "matlab": ("matlab", "read_matlab"),
+    "exr": ("exr", "read_exr"),
+    "pfm": ("pfm", "read_pfm"),
+    "zarr": ("zarr_store", "read_zarr"),
+}
+_OF_PARTS = {"tiff", "flir", "npz", "hdf5", "matlab", "exr", "zarr"}
+_WITH_PALETTES = {"tiff", "png", "jpeg"}
 
 
 def read(path: Path, *, part: str | None = None, indices: bool = False) -> Raw:
@@ -38,36 +46,39 @@ def read(path: Path, *, part: str | None = None, indices: bool = False) -> Raw:
     Raises
     ------
     ImageError
-        If it cannot be opened.
+        If it cannot be opened, or has no such part.
     """
-    if is_zarr(path):
-        return read_zarr(path, part=part)
-    if os.path.isdir(path):  # False for a name that no disk knows
+    kind = _kind(path, indices)
+    if kind == "folder":
+        from napari_simmat.images.files.gather import gather
+
         return gather(_files_in(path), f"The folder {path.name}", part)
+    options: dict[str, object] = {}
+    if kind in _OF_PARTS:
+        options["part"] = part
+    elif part is not None:
+        raise ImageError(
+            f"{path.name} holds one image, so it has no part {part!r}; open it without naming one."
+        )
+    if kind in _WITH_PALETTES:
+        options["indices"] = indices
+    module, function = _READERS[kind]
+    reader = getattr(importlib.import_module(f"napari_simmat.images.files.{module}"), function)
+    raw: Raw = reader(path, **options)
+    return raw
+
+
+def _kind(path: Path, indices: bool) -> str:
+    if is_zarr(path):
+        return "zarr"
+    if os.path.isdir(path):  # False for a name that no disk knows
+        return "folder"
     kind = kind_of(path)
-    if kind == "tiff":
-        return read_tiff(path, part=part, indices=indices)
-    if kind == "jpeg" and not indices and is_flir(path):
-        return read_flir(path, part=part)
-    if kind in ("png", "jpeg"):
-        return read_picture(path, indices=indices)
-    if kind == "npy":
-        return read_npy(path)
-    if kind == "npz":
-        return read_npz(path, part=part)
-    if kind == "envi":
-        return read_envi(path)
-    if kind == "envi roi":
-        return read_envi_roi(path)
-    if kind == "hdf5":
-        return read_hdf5(path, part=part)
-    if kind == "matlab":
-        return read_matlab(path, part=part)
-    if kind == "exr":
-        return read_exr(path, part=part)
-    if kind == "pfm":
-        return read_pfm(path)
-    raise ImageError(f"{path.name} is of the kind {kind}, which cannot be opened; convert it first.")
+    if kind == "jpeg" and not indices:
+        from napari_simmat.images.files.flir import is_flir
+
+        return "flir" if is_flir(path) else kind
+    return kind
 
 
 def _files_in(folder: Path) -> list[Path]:

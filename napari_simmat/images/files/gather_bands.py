@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
 from napari_simmat.errors import ImageError
+from napari_simmat.images.dask_later import da, is_lazy
 from napari_simmat.images.files.contents import kind_of
 from napari_simmat.images.files.pictures import read_picture
 from napari_simmat.images.files.tiff import read_tiff
@@ -209,7 +209,7 @@ def _image(bands: list[Band], name: str, parts: tuple[str, ...], said: list[str]
     elif any(band.wavelength_nm == _SENTINEL_2.get(band.name.upper(), 0.0) for band, _ in kept):
         said.append("The wavelengths are those of Sentinel-2's bands of the same names.")
     arrays: list[Any] = [raw.array for _, raw in kept]
-    lazy = any(isinstance(array, da.Array) for array in arrays)
+    lazy = any(is_lazy(array) for array in arrays)
     names = [band.name for band, _ in kept]
     if len(set(names)) < len(names):
         names = [f"{n} ({band.path.stem})" for n, (band, _) in zip(names, kept, strict=True)]

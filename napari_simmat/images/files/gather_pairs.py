@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images.axes import layout_of
+from napari_simmat.images.dask_later import da, is_lazy
 from napari_simmat.images.files.file_planes import image_files
 from napari_simmat.images.image import Channel
 from napari_simmat.images.raw import Raw
@@ -70,9 +70,7 @@ def gather_pair(paths: Sequence[Path], part: str | None = None) -> Raw | None:
             f"{other_path.name} has {plane.shape[1]} x {plane.shape[2]} pixels, but {colour_path.name} has "
             f"{picture.shape[1]} x {picture.shape[2]}, expected the same; register and resample one of them."
         )
-    whole: Any = (
-        da.concatenate if isinstance(picture, da.Array) or isinstance(plane, da.Array) else np.concatenate
-    )
+    whole: Any = da.concatenate if is_lazy(picture) or is_lazy(plane) else np.concatenate
     dtype = np.result_type(picture.dtype, plane.dtype)
     dtype = (
         np.dtype(np.float32) if dtype.kind == "f" and dtype.itemsize > 4 and plane.dtype != dtype else dtype

@@ -10,13 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
 from napari_simmat.errors import ImageError
+from napari_simmat.images.dask_later import da, is_lazy
 from napari_simmat.images.files import ome
 from napari_simmat.images.files.directories import needed_bytes
 from napari_simmat.images.files.geotiff import with_geotiff
@@ -192,7 +192,7 @@ def _as_colour_picture(raw: Raw, page: tifffile.TiffPage) -> Raw:
 
 def _with_palette_colours(raw: Raw, page: tifffile.TiffPage) -> Raw:
     colours = np.asarray(page.colormap)  # (3, n) of 16 bits
-    lazy = isinstance(raw.array, da.Array)
+    lazy = is_lazy(raw.array)
     dtype: Any = np.uint16
     if not np.any(colours % 257):  # every entry is an 8-bit colour, widened
         colours, dtype = colours // 257, np.uint8
@@ -215,7 +215,7 @@ def _without_nodata(raw: Raw, page: tifffile.TiffPage) -> Raw:
     if "GDAL_NODATA" not in page.tags or raw.array.dtype.kind != "f":
         return raw
     missing = raw.array == raw.array.dtype.type(page.nodata)
-    lazy = isinstance(raw.array, da.Array)
+    lazy = is_lazy(raw.array)
     if not lazy and not missing.any():
         return raw
     said = f"Pixels of the value {page.nodata:g} are marked as not measured and were taken as missing."

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
 from napari_simmat.errors import ImageError
+from napari_simmat.images.dask_later import da
 from napari_simmat.images.lazy import FileArray, as_dask, block_shape, from_file
 
 __all__ = ["lazy_series"]

@@ -28,13 +28,14 @@ from napari_simmat.images.files.containers import (
     holds_image,
     holds_wavelengths,
 )
+from napari_simmat.images.files.contents import ZARR_METADATA, is_zarr
 from napari_simmat.images.image import Channel
 from napari_simmat.images.lazy import BLOCK_BYTES, as_dask, block_shape
 from napari_simmat.images.raw import Raw, reason
 
-__all__ = ["is_zarr", "read_zarr"]
+__all__ = ["read_zarr"]
 
-MAX_METADATA_BYTES = 16 << 20
+MAXZARR_METADATA_BYTES = 16 << 20
 MAX_CHUNK_BYTES = 512 << 20
 MAX_BLOCKS = 1 << 20
 MAX_CHUNKS = 1 << 27
@@ -42,7 +43,6 @@ MAX_OVERHEAD = 64 << 10
 """Bytes that a chunk may have beside its pixels, such as the index of a shard."""
 MAX_PARTS = 1000
 
-_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
 _UNITS = {
     "micrometer": "µm",
     "nanometer": "nm",
@@ -62,11 +62,6 @@ class Node:
     path: Path
     attributes: Mapping[str, Any]
     array: Mapping[str, Any] | None
-
-
-def is_zarr(path: Path) -> bool:
-    """Whether a folder is a Zarr array or group."""
-    return any(os.path.isfile(path / name) for name in _METADATA)
 
 
 def read_zarr(path: Path, *, part: str | None = None) -> Raw:
@@ -135,7 +130,7 @@ def _json(path: Path) -> dict[str, Any]:
     """The object in a metadata file, empty where there is no such file."""
     if not path.is_file():
         return {}
-    if path.stat().st_size > MAX_METADATA_BYTES:
+    if path.stat().st_size > MAXZARR_METADATA_BYTES:
         raise ImageError(
             f"{path.parent.name}/{path.name} is too large for Zarr metadata; get the folder again."
         )
@@ -399,7 +394,7 @@ def _array(node: Node, path: Path) -> Any:
             f"{path.name} holds pickled Python objects, which are not loaded because they can run code; save plain "
             "numbers."
         )
-    if not any(p.name not in _METADATA for p in node.path.iterdir()):
+    if not any(p.name not in ZARR_METADATA for p in node.path.iterdir()):
         raise ImageError(
             f"{path.name} declares an image of shape {shape} but holds no chunk of it; get it again."
         )
@@ -464,7 +459,7 @@ class ChunkStore(LocalStore):
             raise ImageError(
                 f"{self.root.name}/{key} is a device or pipe, expected a chunk; get the folder again."
             )
-        if self.most_bytes and status.st_size > self.most_bytes and not key.endswith(_METADATA):
+        if self.most_bytes and status.st_size > self.most_bytes and not key.endswith(ZARR_METADATA):
             raise ImageError(
                 f"{self.root.name}/{key} has {status.st_size} bytes, more than a chunk's pixels; get the folder again."
             )

@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from napari_simmat.images.camera import Camera, default_camera
 from napari_simmat.images.physics import depth as distances
@@ -139,6 +138,8 @@ def _smoothed(depth: NDArray[Any], sigma: float) -> NDArray[np.float64]:
     inverse = distances.inverse_depth(depth).astype(np.float64)
     measured = np.isfinite(inverse)
     if sigma > 0:
+        from scipy.ndimage import gaussian_filter  # half a second that most images do not need
+
         weight = gaussian_filter(measured.astype(np.float64), sigma)
         summed = gaussian_filter(np.where(measured, inverse, 0.0), sigma)
         inverse = np.divide(summed, weight, out=np.full(depth.shape, np.nan), where=measured)

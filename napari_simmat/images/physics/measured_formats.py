@@ -7,10 +7,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
 from napari_simmat.images.camera import Camera
+from napari_simmat.images.dask_later import da, is_lazy
 from napari_simmat.images.image import Channel
 from napari_simmat.images.physics.depth import (
     depth_of_disparity,
@@ -19,7 +19,7 @@ from napari_simmat.images.physics.depth import (
 )
 from napari_simmat.images.physics.sample_format import Channels, SampleFormat
 from napari_simmat.images.physics.thermal import SCALES, to_celsius
-from napari_simmat.images.roles import named_roles
+from napari_simmat.images.roles import COLOURS, EIGHT_BITS, named_roles
 
 __all__ = ["DEPTH_FORMATS", "DISPARITY", "METRES", "MILLIMETRES", "THERMAL_FORMATS"]
 
@@ -65,8 +65,16 @@ def _read(
     new = tuple(described if i == place else channel for i, channel in enumerate(channels))
     if len(channels) == 1:
         return plane[None], new
-    stack: Any = da.stack if isinstance(array, da.Array) else np.stack
+    stack: Any = da.stack if is_lazy(array) else np.stack
     planes = [plane if i == place else other.astype(np.float32) for i, other in enumerate(array)]
+    if array.dtype == np.uint8:  # the colours keep their range, though no longer their type
+        known = named_roles([channel.name for channel in new])
+        new = tuple(
+            replace(channel, unit=channel.unit or EIGHT_BITS)
+            if (channel.role or role) in COLOURS
+            else channel
+            for channel, role in zip(new, known, strict=True)
+        )
     return stack(planes), new
 
 

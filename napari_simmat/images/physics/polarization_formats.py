@@ -25,7 +25,7 @@ from napari_simmat.images.physics.polarization import (
     stokes_of_mosaic,
 )
 from napari_simmat.images.physics.sample_format import Channels, SampleFormat
-from napari_simmat.images.roles import COLOURS, STOKES
+from napari_simmat.images.roles import COLOURS, STOKES, named_roles
 
 __all__ = [
     "ANGLES_BY_NAME",
@@ -53,8 +53,9 @@ def angles_format(key: str) -> SampleFormat | None:
         key,
         MODALITY,
         f"intensities behind a polarizer at {listed}°",
-        lambda array, channels: len(array) == len(degrees) and not _has_roles(channels),
+        lambda array, channels: len(array) == len(degrees) and not _are_others(channels),
         lambda array, channels, camera: (_of_angles(array, degrees), stokes_channels()),
+        lambda array, channels: len(array) == len(degrees),
     )
 
 
@@ -64,15 +65,18 @@ def stokes_channels(colour: str = "") -> Channels:
     return tuple(Channel(f"{prefix}{role.upper()}", role=role) for role in STOKES)
 
 
-def _has_roles(channels: Channels) -> bool:
-    return any(channel.role or channel.wavelength_nm for channel in channels)
+def _are_others(channels: Channels, but: Sequence[str] = ()) -> bool:
+    """Whether any channel is known to be something else, by its role, name or wavelength."""
+    named = named_roles([channel.name for channel in channels])
+    roles = {channel.role or role for channel, role in zip(channels, named, strict=True)}
+    return not roles <= {"", *but} or any(channel.wavelength_nm for channel in channels)
 
 
 def _of_angles(array: Any, degrees: Sequence[float]) -> Any:
     angles = [math.radians(angle) for angle in degrees]
     if not is_lazy(array):
         return stokes_of_angles(array, angles)
-    whole = array.rechunk({0: -1})  # type: ignore[no-untyped-call]
+    whole = array.rechunk({0: -1})
     return whole.map_blocks(
         stokes_of_angles,
         angles,
@@ -106,7 +110,7 @@ def _read_named(array: Any, channels: Channels, camera: Camera | None) -> tuple[
 
 
 def _read_stokes(array: Any, channels: Channels, camera: Camera | None) -> tuple[Any, Channels]:
-    circular = tuple(replace(channel, name="S3") for channel in channels[3:])
+    circular = tuple(replace(channel, name="S3", role="") for channel in channels[3:])
     return array.astype(np.float32), (*stokes_channels(), *circular)
 
 
@@ -200,9 +204,10 @@ POLARIZATION_FORMATS = [
         "Stokes parameters S0, S1, S2 (and S3)",
         # Unsigned numbers cannot hold the negative half of S1 and S2.
         lambda array, channels: (
-            len(array) in (3, 4) and array.dtype.kind in "if" and not _has_roles(channels[:3])
+            len(array) in (3, 4) and array.dtype.kind in "if" and not _are_others(channels, STOKES)
         ),
         _read_stokes,
+        lambda array, channels: len(array) in (3, 4) and array.dtype.kind in "if",
     ),
     *map(
         _known_angles,

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_simmat.errors import ImageError
+from napari_simmat.images.dask_later import da, is_lazy
 from napari_simmat.images.image import Channel, loaded
 
 __all__ = ["Reflectance", "mean_line"]
@@ -82,7 +82,7 @@ class Reflectance:
         span = np.asarray(self.white.astype(np.float32) - below_white)
         gain = np.full(span.shape, np.nan, np.float32)
         np.divide(np.float32(self.exposures), span, out=gain, where=span > 0)
-        if isinstance(array, da.Array):
+        if is_lazy(array):
             gain, dark = _like(gain, array), _like(dark, array)
         return (array.astype(np.float32) - dark) * gain, named
 

@@ -27,9 +27,12 @@ class SampleFormat:
     text : str
         One line for people.
     fits : callable
-        Whether an array (C, Y, X) with these channels could be stored so.
+        Whether an array (C, Y, X) with these channels could be stored so: what is offered and tried.
     read : callable
         Array (C, Y, X), channels and camera to array and channels. Lazy arrays stay lazy where that is possible.
+    takes : callable, optional
+        Whether it can be read so at the user's word, who knows better than the channels' names what they are; as
+        `fits` where not given.
     """
 
     key: str
@@ -37,3 +40,8 @@ class SampleFormat:
     text: str
     fits: Callable[[Any, Channels], bool]
     read: Callable[[Any, Channels, Camera | None], tuple[Any, Channels]]
+    takes: Callable[[Any, Channels], bool] | None = None
+
+    def can_read(self, array: Any, channels: Channels) -> bool:
+        """Whether an array (C, Y, X) with these channels can be taken so at the user's word."""
+        return self.fits(array, channels) or (self.takes is not None and self.takes(array, channels))

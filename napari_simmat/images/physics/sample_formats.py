@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari_simmat.errors import ImageError
+from napari_simmat.images.physics.degree_formats import DEGREE_FORMATS
 from napari_simmat.images.physics.measured_formats import DEPTH_FORMATS, THERMAL_FORMATS
 from napari_simmat.images.physics.polarization_formats import POLARIZATION_FORMATS, angles_format
 from napari_simmat.images.physics.reflectance import Reflectance
@@ -47,7 +48,7 @@ SAMPLE_FORMATS: dict[str, SampleFormat] = {
         lambda array, channels: array.dtype.kind in "iu" and array.dtype.itemsize >= 2 and len(channels) > 1,
         lambda array, channels, camera: Reflectance(scale=10_000.0)(array, channels),
     ),
-    **{known.key: known for known in (*POLARIZATION_FORMATS, *THERMAL_FORMATS, *DEPTH_FORMATS)},
+    **{known.key: known for known in (*POLARIZATION_FORMATS, *DEGREE_FORMATS, *THERMAL_FORMATS, *DEPTH_FORMATS)},
 }
 """Every sample format by its name; any other angles of a polarizer may be named, as in "angles 0-36-72-108-144"."""
 
