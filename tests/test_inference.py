@@ -9,10 +9,10 @@ import pytest
 import torch
 from skimage import data
 
-from napari_simmat import Adapter, Prompt, Segmenter
-from napari_simmat.errors import PromptError
+from napari_simmat import Adapter, Prompt, Segmenter, evaluate, finetune
+from napari_simmat.errors import ImageError, PromptError
 from napari_simmat.images import as_image
-from napari_simmat.inference import Frame
+from napari_simmat.inference import Frame, region_around
 from napari_simmat.inference.cache import EmbeddingCache
 
 
@@ -228,3 +228,41 @@ def test_two_segmenters_of_the_same_pixels_share_one_embedding(two_discs):
 def test_data_that_are_no_prompt_are_refused_in_words(data):
     with pytest.raises(PromptError):
         Prompt.from_dict(data)
+
+
+def large():
+    return as_image(
+        np.broadcast_to(np.zeros((2, 1, 1), np.uint8), (2, 5000, 6000)), channel_axis=0, name="field"
+    )
+
+
+def test_a_large_image_is_seen_around_the_box_or_the_first_click():
+    assert region_around(discs()[0], [(60, 50)]) is None
+    assert region_around(large(), [(2500, 4000), (2900, 4500)]) == (1024, 3072, 3072, 5120)
+    assert region_around(large(), [(150, 150)], (100, 100, 200, 200)) == (0, 0, 2048, 2048)
+
+
+@pytest.mark.parametrize(
+    ("points", "box", "words"),
+    [
+        ([], None, "Nothing was shown"),
+        ([(5001, 3)], None, "outside of the image of 5000 x 6000"),
+        ([(3, float("nan"))], None, "outside of the image"),
+        ([], (-500, 0, 100, 100), "middle of the box"),
+        ([(10, 10), (4000, 10)], None, "outside of rows 0 to 2047"),
+    ],
+)
+def test_clicks_that_no_region_of_a_large_image_holds_are_refused(points, box, words):
+    with pytest.raises(PromptError, match=words):
+        region_around(large(), points, box)
+
+
+@pytest.mark.parametrize("use", [evaluate, finetune])
+def test_a_large_image_in_a_dataset_is_to_be_cut_first(use):
+    with pytest.raises(ImageError, match="5000 x 6000 pixels, more than 4096 pixels on a side; cut it"):
+        use([(large(), np.ones((5000, 6000), np.uint8))])
+
+
+def test_a_prompt_is_shifted_with_its_box():
+    prompt = Prompt(points=((5, 6),), labels=(0,), box=(1, 2, 3, 4)).shifted(-10, 100)
+    assert (prompt.points, prompt.labels, prompt.box) == (((-5, 106),), (0,), (-9, 102, -7, 104))

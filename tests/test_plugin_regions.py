@@ -21,11 +21,12 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget
 
 from napari_simmat.images import MultiChannelImage
+from napari_simmat.inference import regions
+from napari_simmat.inference.regions import holds, region_at
 from napari_simmat.journal import Journal
-from napari_simmat.plugin import dock_panel, painting, regions
+from napari_simmat.plugin import dock_panel, painting
 from napari_simmat.plugin.painting import Painting, Picturesque, levels_of, painting_of
 from napari_simmat.plugin.pictures import add_layer, layer_data, pictures_of, read_layer, render
-from napari_simmat.plugin.regions import holds, region_around
 
 PATIENCE_MS = 120_000
 TILES = 5
@@ -123,7 +124,7 @@ def stack_layer(tmp_path, times=4):
     ],
 )
 def test_a_region_lies_around_the_click_and_in_the_image(shape, place, region):
-    assert region_around(shape, *place) == region
+    assert region_at(shape, *place) == region
 
 
 def test_every_pixel_is_in_its_region_and_at_most_half_a_step_off_its_middle():
@@ -131,7 +132,7 @@ def test_every_pixel_is_in_its_region_and_at_most_half_a_step_off_its_middle():
     for _ in range(500):
         shape = tuple(rng.integers(1, 30000, 2))
         y, x = (rng.uniform(-0.5, n - 0.5) for n in shape)
-        region = region_around(shape, y, x)
+        region = region_at(shape, y, x)
         assert holds(region, y, x)
         for start, stop, length, place in ((*region[::2], shape[0], y), (*region[1::2], shape[1], x)):
             assert 0 <= start < stop <= length

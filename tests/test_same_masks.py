@@ -7,13 +7,17 @@ import json
 import numpy as np
 import pytest
 import tifffile
-from balls import BALLS, pixels
+from balls import BALLS, SHAPE, pixels
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from test_plugin_panel import journal, open_panel  # noqa: F401 (fixtures)
+from test_plugin_regions import small_is_large  # noqa: F401 (fixture)
 
 from napari_simmat import Prompt, Segmenter, open_image
 from napari_simmat.cli import main
+from napari_simmat.images import image as images
+from napari_simmat.images.files import tiff
+from napari_simmat.inference import region_around
 from napari_simmat.plugin.pictures import read_layer
 
 
@@ -54,3 +58,48 @@ def test_what_was_clicked_in_the_window_is_segmented_alike_elsewhere(open_panel,
         np.testing.assert_array_equal(mask, segmenter.answer(Prompt.from_dict(record.prompt)).mask())
         np.testing.assert_array_equal(mask & free, record.mask)
         free &= ~record.mask
+
+
+def test_a_large_image_is_segmented_in_the_same_region_everywhere(
+    open_panel,  # noqa: F811
+    small_is_large,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+    capsys,
+):
+    monkeypatch.setattr(tiff, "IN_MEMORY_BYTES", 0)
+    path, out = tmp_path / "field.tif", tmp_path / "mask.tif"
+    data = np.tile(pixels(4), (1, 5, 5))
+    tifffile.imwrite(path, data, photometric="minisblack", metadata={"axes": "CYX"}, tile=(64, 64))
+    window = open_panel(read_layer(path))
+    window.until(lambda: window.controller.stage.image_layer is not None)
+    window.qtbot.wait(100)
+    window.viewer.reset_view()
+
+    window.segment(2 * SHAPE[0] + BALLS[4][0], SHAPE[1] + BALLS[4][1])
+    window.segment(2 * SHAPE[0] + BALLS[4][0] - 20, SHAPE[1] + BALLS[4][1], button=Qt.RightButton)
+    window.key(Qt.Key_C)
+    (top, left), seen = window.annotator.image.origin, window.annotator.image.shape
+    (clicked,) = window.annotator.objects.values()
+    assert (top, left) != (0, 0)
+    expected = np.zeros(data.shape[1:], bool)
+    expected[top : top + seen[0], left : left + seen[1]] = window.layer.data > 0
+
+    loaded, sizes = images.loaded, []
+    monkeypatch.setattr(images, "loaded", lambda array: sizes.append(array.nbytes) or loaded(array))
+    prompt = Prompt.from_dict(clicked.prompt.to_dict())
+    clicks = [
+        f"--click={y + top!r},{x + left!r},{sign}"
+        for (y, x), sign in zip(prompt.points, prompt.labels, strict=True)
+    ]
+    with pytest.raises(SystemExit) as end:
+        main(["segment", str(path), *clicks, "-o", str(out)])
+    assert end.value.code == 0
+    assert f"the model looked at rows {top} to {top + seen[0] - 1} and" in capsys.readouterr().err
+    np.testing.assert_array_equal(tifffile.imread(out) > 0, expected)
+    assert max(sizes) <= 4 * seen[0] * seen[1] * 4 < data.nbytes / 10
+
+    image = open_image(path)
+    region = region_around(image, [(y + top, x + left) for y, x in prompt.points])
+    mask = Segmenter(image.window(*region)).answer(prompt).mask()
+    np.testing.assert_array_equal(mask, window.layer.data > 0)

@@ -59,6 +59,9 @@ def info(
     slice_: Slice = None,
     part: Part = None,
     profile: Profile = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="List every channel, also of long images.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show channels, wavelengths, units, modality and what the model will see."""
@@ -90,7 +93,7 @@ def info(
             }
         )
     if not as_json:
-        show_image(image, shown, opened.sample_formats(channel_axis))
+        show_image(image, shown, opened.sample_formats(channel_axis), everything=everything)
 
 
 def segment(
@@ -133,6 +136,8 @@ def segment(
         raise typer.BadParameter(f"The output {out} is a label image in TIFF; its name ends in .tif.")
     refuse_profile_of_adapter(profile, adapter)
     check_output(out, overwrite)
+    import numpy as np
+
     from napari_simmat._cli.show import tell_assumptions
     from napari_simmat.exporters import export
     from napari_simmat.images import chosen_profile
@@ -142,14 +147,23 @@ def segment(
             _, image = open_as_told(path, modality, channel_axis, sample_format, slice_, part)
             wanted = chosen_profile(profile, image) if profile is not None else None
             from napari_simmat._cli.prompt import clicked, recorded
-            from napari_simmat.inference import Segmenter
+            from napari_simmat.inference import Segmenter, region_around
 
             asked = recorded(prompt) if prompt is not None else clicked(points, corners, candidate)
+            region = region_around(image, asked.points, asked.box)
+            top, left, bottom, right = region or (0, 0, *image.shape)
+            seen = image if region is None else image.window(*region)
+            if region is not None:
+                note(
+                    f"Large image: the model looked at rows {top} to {bottom - 1} and columns {left} to {right - 1}, "
+                    "around the first click or the box, as in the window."
+                )
             segmenter = Segmenter(
-                image, adapter=load_adapter(adapter), profile=wanted, model=load_model(model)
+                seen, adapter=load_adapter(adapter), profile=wanted, model=load_model(model)
             )
-            answer = segmenter.answer(asked)
-            mask = answer.mask()
+            answer = segmenter.answer(asked.shifted(-top, -left))
+            mask = np.zeros(image.shape, bool)
+            mask[top:bottom, left:right] = answer.mask()
         if not mask.any():
             raise SimmatError("The model finds no object there, so nothing was written; click elsewhere.")
         export(mask.astype("uint8"), image, "tiff", out)

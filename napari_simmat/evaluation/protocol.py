@@ -15,6 +15,7 @@ from napari_simmat.errors import Cancelled, SimmatError
 from napari_simmat.evaluation.metrics import bootstrap_interval, clicks_to_reach, iou
 from napari_simmat.images import MultiChannelImage, chosen_profile
 from napari_simmat.inference import Prompt, Segmenter
+from napari_simmat.inference.regions import refuse_large
 from napari_simmat.models import Adapter, BaseModel
 from napari_simmat.training.clicks import first_click, next_click
 
@@ -94,7 +95,7 @@ def evaluate(
     Raises
     ------
     SimmatError
-        There is no object to click, or labels and image do not fit.
+        There is no object to click, labels and image do not fit, or an image is too large to be seen as a whole.
     Cancelled
     """
     if clicks < 1:
@@ -103,6 +104,7 @@ def evaluate(
     per_image: list[list[list[float]]] = []
     best: list[float] = []
     for image, instances in dataset:
+        refuse_large(image)
         if instances.shape != image.shape:
             raise SimmatError(
                 f"The labels of {image.name!r} are {instances.shape}, the image is {image.shape} (rows, columns); "

@@ -3,6 +3,16 @@
 from napari_simmat.inference.device import autocast, describe_device, device_choice
 from napari_simmat.inference.frame import Frame
 from napari_simmat.inference.prompts import Prompt
+from napari_simmat.inference.regions import region_around
 from napari_simmat.inference.segmenter import Candidates, Segmenter
 
-__all__ = ["Candidates", "Frame", "Prompt", "Segmenter", "autocast", "describe_device", "device_choice"]
+__all__ = [
+    "Candidates",
+    "Frame",
+    "Prompt",
+    "Segmenter",
+    "autocast",
+    "describe_device",
+    "device_choice",
+    "region_around",
+]

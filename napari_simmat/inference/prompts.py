@@ -91,6 +91,14 @@ class Prompt:
         box = (min(y0, y1), min(x0, x1), max(y0, y1), max(x0, x1))
         return dataclasses.replace(self, box=tuple(map(float, box)), candidate=None)  # type: ignore[arg-type]
 
+    def shifted(self, dy: float, dx: float) -> Prompt:
+        """The same clicks and box in an image whose first pixel lies elsewhere."""
+        box = None
+        if self.box is not None:
+            y0, x0, y1, x1 = self.box
+            box = y0 + dy, x0 + dx, y1 + dy, x1 + dx
+        return dataclasses.replace(self, points=tuple((y + dy, x + dx) for y, x in self.points), box=box)
+
     def steps(self) -> Iterator[Prompt]:
         """The prompts that were answered on the way to this one, itself included; each as it was then.
 

@@ -13,13 +13,13 @@ from napari_simmat.annotator import Annotator, Job, Progress
 from napari_simmat.errors import SimmatError
 from napari_simmat.images import ModalityProfile, MultiChannelImage
 from napari_simmat.images.profile_files import load_profile, save_profile
+from napari_simmat.inference.regions import Region, holds, is_large, region_at
 from napari_simmat.journal import Journal
 from napari_simmat.plugin.executor import Executor
 from napari_simmat.plugin.geometry import to_pixels
 from napari_simmat.plugin.image_choice import ImageChoice
 from napari_simmat.plugin.keys import CanvasKeys
 from napari_simmat.plugin.mouse import CanvasMouse
-from napari_simmat.plugin.regions import Region, holds, is_large, region_around
 from napari_simmat.plugin.stage import Stage
 from napari_simmat.plugin.thumbnails import Backdrop, backdrop
 
@@ -307,7 +307,7 @@ class Controller(QObject):
         if is_large(image) and holds((0, 0, rows, columns), y, x):
             is_elsewhere = self._region is None or not holds(self._region, y, x)
             if is_elsewhere:
-                self._open_region(region_around(image.shape, y, x))
+                self._open_region(region_at(image.shape, y, x))
             if is_elsewhere or self.annotator.image is None:
                 self._waiting = y, x, ask
                 return

@@ -18,6 +18,7 @@ from napari_simmat.images import MultiChannelImage
 from napari_simmat.images.axes import layout_of
 from napari_simmat.images.opened import open_file
 from napari_simmat.images.physics.sample_formats import AS_STORED
+from napari_simmat.inference.regions import is_large
 from napari_simmat.plugin.executor import Executor
 from napari_simmat.plugin.painting import painting_of, watch
 from napari_simmat.plugin.pictures import (
@@ -32,7 +33,6 @@ from napari_simmat.plugin.pictures import (
     render,
     taken_of,
 )
-from napari_simmat.plugin.regions import is_large
 from napari_simmat.plugin.taken import Taken, range_text
 from napari_simmat.plugin.thumbnails import Backdrop, backdrop
 

@@ -15,8 +15,8 @@ from napari_simmat.images import MultiChannelImage
 from napari_simmat.images.looks.composites import presets_for
 from napari_simmat.images.looks.display import as_rgb, screen_rgb
 from napari_simmat.images.opened import Opened, open_file
+from napari_simmat.inference.regions import is_large
 from napari_simmat.plugin.painting import Painting
-from napari_simmat.plugin.regions import is_large
 from napari_simmat.plugin.taken import Taken, taken_from_layer
 
 IMAGE = "napari-simmat image"

@@ -17,6 +17,7 @@ from napari_simmat import __version__
 from napari_simmat.errors import TrainingError
 from napari_simmat.images import ModalityProfile, MultiChannelImage
 from napari_simmat.inference import describe_device, device_choice
+from napari_simmat.inference.regions import refuse_large
 from napari_simmat.models import Adapter, BaseModel, TrainingRun, load_base_model
 from napari_simmat.training.corrections import Correction, Corrections
 from napari_simmat.training.gate import Split, one_click_iou, splits
@@ -132,7 +133,11 @@ def finetune(
     Raises
     ------
     TrainingError, AdapterError, Cancelled
+    ImageError
+        An image is too large to be seen as a whole.
     """
+    for image, _ in dataset:
+        refuse_large(image)
     corrections = Corrections(c for image, labels in dataset for c in Corrections.from_labels(image, labels))
     if start is None and (mat != "mat" or profile is not None) and len(corrections):
         start = Adapter.untrained([image for image, _ in dataset], profile=profile, mat=mat, base=base)

@@ -7,9 +7,9 @@ from typing import Any
 
 from qtpy.QtWidgets import QFileDialog, QWidget
 
+from napari_simmat.inference.regions import is_large
 from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.controller import Controller
-from napari_simmat.plugin.regions import is_large
 from napari_simmat.plugin.sections.section import Section, button, combo, fill, small_text
 
 _FORMATS = {

@@ -11,9 +11,9 @@ from superqt import QElidingLabel
 from napari_simmat.errors import ImageError
 from napari_simmat.images import MultiChannelImage
 from napari_simmat.images.physics.sample_formats import SAMPLE_FORMATS
+from napari_simmat.inference.regions import is_large
 from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.image_choice import ImageChoice
-from napari_simmat.plugin.regions import is_large
 from napari_simmat.plugin.sections.section import LABEL_WIDTH, combo, fill, small_text
 from napari_simmat.plugin.taken import Taken, choices_of
 
