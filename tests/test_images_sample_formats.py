@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import dask.array as da
@@ -24,6 +26,7 @@ from test_images_polarization import (
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images import open_image
+from napari_simmat.images.camera import Camera
 from napari_simmat.images.image import Channel
 from napari_simmat.images.opened import open_file
 from napari_simmat.images.physics.polarization import (
@@ -34,6 +37,7 @@ from napari_simmat.images.physics.polarization import (
     stokes_of_mosaic,
 )
 from napari_simmat.images.physics.sample_formats import SAMPLE_FORMATS, fitting_formats, require_sample_format
+from napari_simmat.images.roles import EIGHT_BITS
 
 NAN = np.nan
 
@@ -282,6 +286,77 @@ def test_unnamed_channels_are_angles_at_the_users_word(tmp_path, scene):
         opened.image(sample_format="angles 0-60-120")
     with pytest.raises(ImageError, match="at least three that differ"):
         opened.image(sample_format="angles 0-90-180-0")
+
+
+@pytest.mark.parametrize("kind", ["radians", "degrees", "bytes"])
+@pytest.mark.parametrize("with_intensity", [True, False])
+def test_degree_and_angle_become_stokes_parameters(tmp_path, kind, with_intensity):
+    rng = np.random.default_rng(0)
+    s0, degree = rng.uniform(50, 200, (20, 30)), rng.uniform(0, 1, (20, 30))
+    angle = rng.uniform(-np.pi / 2, np.pi / 2, (20, 30))
+    stored = {"radians": angle, "degrees": np.rad2deg(angle), "bytes": np.rad2deg(angle % np.pi) * 255 / 180}[
+        kind
+    ]
+    planes = [s0, degree * (255 if kind == "bytes" else 1), stored][not with_intensity :]
+    named = ["S0", "DoLP", "AoLP"][not with_intensity :]
+    array = np.rint(planes).astype("u1") if kind == "bytes" else np.stack(planes).astype("f4")
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, array, photometric="minisblack", metadata={"axes": "CYX", "channel_names": named})
+    image = open_image(path)
+    assert (image.modality, image.roles) == ("polarization", ("s0", "s1", "s2"))
+    intensity = s0 if with_intensity else 1
+    expected = intensity * np.stack(
+        [np.ones_like(s0), degree * np.cos(2 * angle), degree * np.sin(2 * angle)]
+    )
+    np.testing.assert_allclose(image.data, expected, rtol=1e-4, atol=4 if kind == "bytes" else 1e-3)
+    assert "degree and angle" in said(image)
+
+
+def test_unnamed_degree_and_angle_are_taken_in_this_order_at_the_users_word(tmp_path):
+    array = np.stack([np.full((6, 7), 0.5), np.full((6, 7), 45)]).astype("f4")
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, array, photometric="minisblack", metadata={"axes": "CYX"})
+    opened = open_file(path)
+    assert opened.image().modality == "generic"
+    assert not [key for key in opened.sample_formats() if key.startswith("dolp")]
+    chosen = opened.image(sample_format="dolp aolp degrees")
+    np.testing.assert_allclose(chosen.data[:, 0, 0], (1, 0, 0.5), atol=1e-6)
+    with pytest.raises(ImageError, match="cannot be 'dolp aolp 0-180 as 0-255'"):
+        opened.image(sample_format="dolp aolp 0-180 as 0-255")
+
+
+def test_the_users_word_counts_more_than_the_colours_that_a_writer_made_of_angles(tmp_path, scene):
+    path = tmp_path / "a.tif"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tifffile takes three or four planes for colours, and says so
+        tifffile.imwrite(path, scene[:3])
+        three = open_image(path, sample_format="angles 0-60-120")
+        tifffile.imwrite(path, scene)
+    assert (three.modality, three.roles) == ("polarization", ("s0", "s1", "s2"))
+    assert "angles 0-45-90-135" not in open_file(path).sample_formats()
+    four = open_image(path, sample_format="angles 0-45-90-135")  # the fourth is no opacity then
+    np.testing.assert_allclose(four.data, stokes_of_four(*scene), rtol=1e-6, atol=1e-3)
+    assert "opacity" not in said(four)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tifffile.imwrite(path, np.stack([np.full((6, 7), v, "f4") for v in (10, -3, 4)]))
+    assert open_image(path, sample_format="stokes").roles == ("s0", "s1", "s2")
+
+
+def test_colours_and_disparity_are_not_stokes_parameters():
+    motorcycle = Path(__file__).parents[1] / "sample_data" / "motorcycle.tif"
+    with pytest.raises(ImageError, match="has no Stokes parameters among its 4 channels"):
+        open_image(motorcycle, modality="polarization")
+
+
+def test_colours_of_8_bits_keep_their_range_beside_depth():
+    array = np.zeros((4, 5, 6), "u1")
+    channels = tuple(Channel(name) for name in ("red", "green", "blue", "disparity"))
+    camera = Camera((100.0, 100.0), None, 0.1)
+    _, read = require_sample_format("disparity").read(array, channels, camera)
+    assert [channel.unit for channel in read] == [EIGHT_BITS] * 3 + ["m"]
+    _, read = require_sample_format("disparity").read(array.astype("u2"), channels, camera)
+    assert [channel.unit for channel in read] == ["", "", "", "m"]
 
 
 def test_stokes_images_are_known_by_name_or_choice(tmp_path):
@@ -592,8 +667,9 @@ def test_every_format_has_a_line_for_people_and_reads_what_it_says_fits():
     stack = {count: np.random.default_rng(count).integers(1, 999, (count, 8, 9)) for count in range(1, 20)}
     tried = set()
     for count, array in stack.items():
-        for dtype in ("u1", "u2", "i4", "f4"):
-            channels = tuple(Channel(f"channel {i}") for i in range(count))
+        for dtype, degrees in itertools.product(("u1", "u2", "i4", "f4"), (False, True)):
+            named = ("S0", "DoLP", "AoLP") if degrees and count == 3 else ()
+            channels = tuple(map(Channel, named or (f"channel {i}" for i in range(count))))
             for key in fitting_formats(array.astype(dtype), channels):
                 known = SAMPLE_FORMATS[key]
                 assert known.text

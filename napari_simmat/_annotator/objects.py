@@ -327,7 +327,7 @@ class ObjectBook:
         entry = Entry.model_validate(
             {
                 "event": event,
-                "image": image.content_key(),
+                "image": image.identity,
                 "label": label,
                 "image_name": image.name,
                 "image_path": str(image.source or ""),

@@ -57,7 +57,7 @@ class Session:
         if self.book is not None:
             self.book.sync()
             if self.book.is_blank:  # of a stack or a large image many are looked at and few worked on
-                self._books.pop(self.book.image.content_key(), None)
+                self._books.pop(self.book.image.identity, None)
         for kind in ("open", "encode", "answer"):
             self._cancel(kind)
         self.image, self.book, self.segmenter = image, None, None
@@ -191,7 +191,7 @@ class Session:
         journal, books = self._journal, dict(self._books)
 
         def work(progress: Progress) -> ObjectBook:
-            key = image.content_key()
+            key = image.identity
             if key in books:
                 return books[key]
             story = journal.read(key) if journal is not None else Story()
@@ -201,7 +201,7 @@ class Session:
 
     def _opened(self, image: MultiChannelImage, book: ObjectBook) -> None:
         book.image = image  # the same pixels may have been given another modality
-        self.book = self._books.setdefault(image.content_key(), book)
+        self.book = self._books.setdefault(image.identity, book)
         for sentence in book.problems_found():
             self.problem.emit(sentence)
         self.opened.emit(book.restored)

@@ -19,13 +19,13 @@ from napari_simmat.images.files.envi_header import DATA_SUFFIXES
 from napari_simmat.images.georeference import GeoReference
 from napari_simmat.images.modalities import require_modality
 
-__all__ = ["Channel", "MultiChannelImage", "loaded"]
+__all__ = ["Channel", "MultiChannelImage", "loaded", "some_rows"]
 
 GROUP_BYTES = 128 << 20
 """How much of a lazy image `planes` reads at once."""
 
-KEY_ROWS = 16
-"""Rows that the content key of a lazy image looks at."""
+SOME_ROWS = 16
+"""Rows that `some_rows` looks at."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,8 @@ class MultiChannelImage:
         What else the file says that a specialist would want to know.
     levels : sequence of array, each (C, y, x)
         Coarser versions of a lazy image, finest first, `data` itself not among them.
+    stored : array, shape (C', Y', X'), optional
+        The numbers in the file that `data` was computed from, where they are others: what `identity` is of.
 
     Raises
     ------
@@ -105,6 +107,7 @@ class MultiChannelImage:
     camera: Camera | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
     levels: tuple[Any, ...] = ()
+    stored: Any = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         data = real_array(self.data, self.name or "the array")
@@ -200,7 +203,13 @@ class MultiChannelImage:
             georeference=georeference.shifted(top, left) if georeference is not None else None,
             camera=camera,
             levels=(),
+            stored=self._stored_window(top, left, bottom, right),
         )
+
+    def _stored_window(self, top: int, left: int, bottom: int, right: int) -> Any:
+        if self.stored is None or self.stored.shape[1:] != self.shape:
+            return None
+        return loaded(self.stored[:, top:bottom, left:right])
 
     def overview(self, longest: int = 1024, channels: Sequence[int] | None = None) -> NDArray[Any]:
         """Every so manieth pixel of some channels, from the coarsest level that has enough of them.
@@ -223,12 +232,29 @@ class MultiChannelImage:
             return np.stack([loaded(data[i, ::step, ::step]) for i in channels])
         return loaded(data[:, ::step, ::step])
 
-    def content_key(self) -> str:
-        """Hash of pixels, shape and type: equal for equal content, whatever its name or modality.
+    @cached_property
+    def identity(self) -> str:
+        """Which image it is, whatever its numbers are taken for: what its objects are kept under.
 
+        A hash of the pixels as stored, with their shape and type, and of the rows and columns if those are others.
         Slices of a stack and windows of a large image differ also by their place: many of them are empty. Of a lazy
-        image only a coarse grid of pixels is looked at, with the file's size and date and the window's
-        place in it.
+        image only a coarse grid of pixels is looked at, with the file's size and date and the image's place in it.
+
+        Returns
+        -------
+        str
+            32 hexadecimal digits.
+        """
+        if self.stored is None:
+            return self._hash_of(self.data)
+        regridded = "" if self.stored.shape[1:] == self.shape else f"{self.shape}"
+        return self._hash_of(self.stored, regridded)
+
+    def content_key(self) -> str:
+        """Hash of what a model would see of it: as `identity`, but of the pixels as they are taken.
+
+        Equal for equal pixels, whatever the image's name or modality; of a lazy image only if its numbers are taken
+        in the same sample format.
 
         Returns
         -------
@@ -239,21 +265,27 @@ class MultiChannelImage:
 
     @cached_property
     def _content_key(self) -> str:
+        if self.stored is None:
+            return self.identity
+        if not self.is_lazy:
+            return self._hash_of(self.data)
+        return self._hash_of(self.data, f"{self.identity} {self.facts.get('sample format', '')}")
+
+    def _hash_of(self, data: Any, more: str = "") -> str:
         digest = hashlib.blake2b(digest_size=16)
-        digest.update(f"{self.data.dtype.name} {self.data.shape}".encode())
+        digest.update(f"{data.dtype.name} {data.shape}{more}".encode())
         if self.origin != (0, 0) or "slice" in self.facts:
             digest.update(f"{self.origin} {self.facts.get('slice', '')}".encode())
-        if self.is_lazy:
+        if is_lazy(data):
             try:
                 stat = self.source.stat() if self.source is not None else None
             except OSError:
                 stat = None
-            digest.update(f"{stat.st_size} {stat.st_mtime_ns} {self.name}".encode() if stat else b"")
-            rows = np.unique(np.linspace(0, self.shape[0] - 1, KEY_ROWS).astype(int))
-            for row in rows:
-                digest.update(np.ascontiguousarray(loaded(self.data[:1, row])).data)
+            told = f"{stat.st_size} {stat.st_mtime_ns} {self.name}" if stat else ""
+            digest.update(f"{told}{self.facts.get('part', '')}".encode())
+            digest.update(some_rows(data[0]).data)
             return digest.hexdigest()
-        for channel in self.data:
+        for channel in data:
             digest.update(np.ascontiguousarray(channel).data)
         return digest.hexdigest()
 
@@ -285,6 +317,17 @@ def loaded(array: Any) -> NDArray[Any]:
             f"The pixels cannot be read ({type(error).__name__}: {str(error)[:100]}); "
             "check that the file is still there and complete."
         ) from error
+
+
+def some_rows(plane: Any) -> NDArray[Any]:
+    """Rows spread over a plane, the first and the last among them, in memory.
+
+    Parameters
+    ----------
+    plane : ndarray or dask array, shape (Y, X)
+    """
+    rows = np.unique(np.linspace(0, len(plane) - 1, SOME_ROWS).astype(int))
+    return np.ascontiguousarray(np.stack([loaded(plane[row]) for row in rows]))
 
 
 def real_array(array: Any, name: str) -> Any:

@@ -18,10 +18,13 @@ from napari_simmat.images.dask_later import is_lazy
 from napari_simmat.images.files.formats import read
 from napari_simmat.images.image import Channel, MultiChannelImage, loaded, real_array, stem_of
 from napari_simmat.images.lazy import IN_MEMORY_BYTES
+from napari_simmat.images.missing import as_measured, missing_in, said_of_missing, with_gaps
 from napari_simmat.images.modalities import require_modality
+from napari_simmat.images.physics.measured_formats import in_eight_bits
 from napari_simmat.images.physics.sample_formats import (
     AS_STORED,
     REFLECTANCE,
+    SampleFormat,
     fitting_formats,
     require_sample_format,
 )
@@ -103,12 +106,18 @@ class Opened:
         """
         if modality is not None:
             require_modality(modality)
+        if sample_format is not None and channel_axis is None:
+            channel_axis = self._axis_with_opacity(require_sample_format(sample_format), index)
         raw = self._plain(channel_axis)
         layout = layout_of(raw, self.label, channel_axis)
         assumptions = [*raw.assumptions, *([layout.assumption] if layout.assumption else [])]
         place, said = self._place(layout, index)
         assumptions += said
         array = layout.image(raw.array, place)
+        if array.dtype.kind == "f":  # here NaN is as good as stored
+            array, is_missing = as_measured(array, raw.missing)
+            assumptions += [said_of_missing(raw.missing)] if is_missing else []
+        stored, gaps = array, missing_in(array, raw.missing) if array.dtype.kind != "f" else None
         channels = self._channels(raw, layout, len(array))
         format_ = require_sample_format(sample_format or self._format(raw, modality, array, channels))
         fitting = self._fitting(raw, array, channels)
@@ -125,6 +134,12 @@ class Opened:
             assumptions.append(f'{raw.reflectance.said}; take the sample format "as stored" to keep them.')
         else:
             array, channels = format_.read(array, channels, raw.camera)
+        if gaps is not None:
+            array, is_missing = _with_gaps(array, stored, gaps, raw.missing, format_)
+            assumptions += [said_of_missing(raw.missing)] if is_missing else []
+            if array.dtype.kind == "f" and stored.dtype == np.uint8 and format_.key == AS_STORED:
+                channels = in_eight_bits(channels)
+        stored = None if array is stored else stored
         if is_lazy(array) and array.nbytes <= IN_MEMORY_BYTES:
             array = loaded(array)
         same_grid = array.shape[1:] == (raw.array.shape[layout.rows], raw.array.shape[layout.columns])
@@ -138,6 +153,8 @@ class Opened:
         said_place = ", ".join(f"{letter}={i}" for (letter, _), i in zip(layout.stack, place, strict=True))
         if said_place:
             facts["slice"] = said_place
+        if raw.part:
+            facts["part"] = raw.part
         image = MultiChannelImage(
             array if is_lazy(array) else np.ascontiguousarray(array),
             channels,
@@ -150,7 +167,8 @@ class Opened:
             georeference=raw.georeference,
             camera=raw.camera,
             facts=facts,
-            levels=self._levels(raw, layout, place) if format_.key == AS_STORED and same_grid else (),
+            levels=self._levels(raw, layout, place, array) if format_.key == AS_STORED and same_grid else (),
+            stored=stored,
         )
         image = with_meaning(image, modality)
         return replace(image, assumptions=(*image.assumptions, COUNTS)) if _has_counts(image) else image
@@ -199,6 +217,19 @@ class Opened:
             )
         return place, []
 
+    def _axis_with_opacity(self, format_: SampleFormat, index: Sequence[int] | None) -> int | None:
+        """The channel axis, where a format needs what some writers call opacity as a channel; else None."""
+        if self._real.opacity is None:
+            return None
+        axis = self._real.opacity[0]
+        for kept in (None, axis):
+            raw = self._plain(kept)
+            layout = layout_of(raw, self.label, kept)
+            array = layout.image(raw.array, self._place(layout, index)[0])
+            if format_.can_read(array, self._channels(raw, layout, len(array))):
+                return kept
+        return None
+
     def _plain(self, channel_axis: int | None) -> Raw:
         """The raw pixels without opacity, unless the user wants it among the channels."""
         raw = self._real
@@ -219,8 +250,13 @@ class Opened:
         return tuple(Channel(f"channel {i}") for i in range(count))
 
     @staticmethod
-    def _levels(raw: Raw, layout: Layout, place: tuple[int, ...]) -> tuple[Any, ...]:
-        return tuple(layout.image(real_array(level, "a level"), place) for level in raw.levels)
+    def _levels(raw: Raw, layout: Layout, place: tuple[int, ...], array: Any) -> tuple[Any, ...]:
+        levels = [layout.image(real_array(level, "a level"), place) for level in raw.levels]
+        gaps = [missing_in(level, raw.missing) for level in levels]
+        return tuple(
+            level if gap is None or array.dtype.kind != "f" else with_gaps(level, gap)
+            for level, gap in zip(levels, gaps, strict=True)
+        )
 
 
 def open_file(path: PathLike | Sequence[PathLike], *, part: str | None = None) -> Opened:
@@ -258,6 +294,19 @@ def open_file(path: PathLike | Sequence[PathLike], *, part: str | None = None) -
 def _is_colour(channels: Sequence[Channel]) -> bool:
     """Whether a colour picture is among the channels; whatever else there is then comes beside it."""
     return set(COLOURS) <= {channel.role or channel.name for channel in channels}
+
+
+def _with_gaps(
+    array: Any, stored: Any, gaps: Any, missing: float | None, format_: SampleFormat
+) -> tuple[Any, bool]:
+    """What became of integers, with NaN where these were not measured, and whether that was anywhere."""
+    if array is stored:
+        return as_measured(stored, missing)
+    if array.shape[1:] != gaps.shape[1:] or not (is_lazy(gaps) or gaps.any()):
+        return array, False
+    if len(array) != len(gaps) or format_.modality == "polarization":  # every channel is of all
+        gaps = gaps.any(axis=0, keepdims=True)
+    return with_gaps(array, gaps), True
 
 
 def _has_counts(image: MultiChannelImage) -> bool:

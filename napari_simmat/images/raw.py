@@ -14,6 +14,7 @@ from napari_simmat.images.camera import Camera
 from napari_simmat.images.dask_later import da, is_lazy
 from napari_simmat.images.georeference import GeoReference
 from napari_simmat.images.image import Channel
+from napari_simmat.images.missing import as_measured, said_of_missing
 from napari_simmat.images.physics.reflectance import Reflectance
 
 __all__ = ["MAX_BYTES", "Raw", "reason", "require_size"]
@@ -56,6 +57,8 @@ class Raw:
         "reflectance" does.
     levels : tuple of arrays
         Coarser versions with the same axes, finest first.
+    missing : float, optional
+        The value that the file declares as "not measured"; still in `array`.
     parts : tuple of str
         Names of the images or arrays that the file holds, if there are several.
     part : str
@@ -76,6 +79,7 @@ class Raw:
     facts: Mapping[str, str] = field(default_factory=dict)
     reflectance: Reflectance | None = None
     levels: tuple[Any, ...] = ()
+    missing: float | None = None
     parts: tuple[str, ...] = ()
     part: str = ""
 
@@ -85,6 +89,12 @@ class Raw:
             return self
         axis, indices = self.opacity
         return replace(self, array=_without_indices(self.array, indices, axis), opacity=None)
+
+    def measured(self) -> Raw:
+        """The same with NaN for what was not measured, as is needed before arrays of several files are put together."""
+        array, is_missing = as_measured(self.array, self.missing)
+        said = (said_of_missing(self.missing),) if is_missing else ()
+        return replace(self, array=array, missing=None, assumptions=(*self.assumptions, *said))
 
 
 def _without_indices(array: Any, indices: tuple[int, ...], axis: int) -> Any:

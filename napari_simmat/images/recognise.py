@@ -17,6 +17,7 @@ from napari_simmat.images.dask_later import is_lazy
 from napari_simmat.images.files.calibration import calibration_beside
 from napari_simmat.images.image import Channel
 from napari_simmat.images.physics.angles import angle_named, are_angles
+from napari_simmat.images.physics.degree_formats import degree_format_of
 from napari_simmat.images.physics.measured_formats import DISPARITY, METRES, MILLIMETRES
 from napari_simmat.images.physics.mosaic import find_polarization_mosaic
 from napari_simmat.images.physics.polarization_formats import (
@@ -101,10 +102,17 @@ def _temperatures(raw: Raw, path: Path) -> Raw:
 
 
 def _angles(raw: Raw, path: Path) -> Raw:
-    """Channels named S0, S1, S2 or by the angles of a polarizer."""
+    """Channels named S0, S1, S2, as degree and angle of polarization, or by the angles of a polarizer."""
     names = [channel.name.strip().casefold() for channel in raw.channels]
     if names[:3] == list(STOKES) and names[3:] in ([], ["s3"]) and raw.array.dtype.kind in "if":
         return _said(raw, "", STOKES_FORMAT)
+    axis = raw.axes.find("C")
+    if axis >= 0 and raw.array.ndim > 2 and raw.array.shape[axis] == len(names):
+        planes = raw.array.transpose(axis, *(i for i in range(raw.array.ndim) if i != axis))
+        degree = degree_format_of(planes, raw.channels)
+        if degree:
+            said = "The channels' names were taken as degree and angle of linear polarization."
+            return _said(raw, said, degree)
     found = [named for name in names if (named := angle_named(name)) is not None]
     if len(found) == len(names) and are_angles(
         [named.degrees for named in found], [(named.before, named.after) for named in found]

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images.dask_later import da
 from napari_simmat.images.files.envi_header import (
     EnviHeader,
     data_file_of,
@@ -89,7 +88,12 @@ def read_envi(path: Path, *, part: str | None = None) -> Raw:
             f"The data file has {size - header.nbytes} bytes more than the header needs; they were ignored."
         )
     raw = replace(raw, assumptions=(*said, *raw.assumptions))
-    return _with_reflectance(_without_ignored(raw, header), header, data_path)
+    ignored = header.number("data ignore value")
+    if ignored is not None:
+        raw = replace(
+            raw, missing=ignored, facts={**raw.facts, "data ignore value": header.text("data ignore value")}
+        )
+    return _with_reflectance(raw, header, data_path)
 
 
 def _pixels(path: Path, header: EnviHeader) -> Any:
@@ -174,27 +178,6 @@ def _channels(header: EnviHeader) -> tuple[tuple[Channel, ...], list[str]]:
     return channels, said
 
 
-def _without_ignored(raw: Raw, header: EnviHeader) -> Raw:
-    """Make the "data ignore value" of floats a NaN; integers have none."""
-    value = header.number("data ignore value")
-    if value is None:
-        return raw
-    facts = {**raw.facts, "data ignore value": header.text("data ignore value")}
-    raw = replace(raw, facts=facts)
-    dtype = raw.array.dtype
-    if dtype.kind != "f":
-        return raw
-    if abs(value) > np.finfo(dtype).max:
-        return raw  # no value of this type can be it
-    missing = raw.array == dtype.type(value)
-    if isinstance(raw.array, np.ndarray) and not missing.any():
-        return raw
-    where: Any = np.where if isinstance(raw.array, np.ndarray) else da.where
-    said = f"Pixels of the value {value:g} are marked as not measured and were taken as missing."
-    array = where(missing, dtype.type(np.nan), raw.array)
-    return replace(raw, array=array, assumptions=(*raw.assumptions, said))
-
-
 def _with_reflectance(raw: Raw, header: EnviHeader, data_path: Path) -> Raw:
     scale = header.number("reflectance scale factor")
     if scale is not None and not _SCALES[0] < scale < _SCALES[1]:
@@ -265,4 +248,4 @@ def _reference(path: Path, image: EnviHeader) -> NDArray[np.float32]:
             f"{path.name} has {header.bands} bands and {header.samples} samples, expected {image.bands} and "
             f"{image.samples} as {image.path.name} has; take references of the same settings."
         )
-    return mean_line(read_envi(path).array)
+    return mean_line(read_envi(path).measured().array)

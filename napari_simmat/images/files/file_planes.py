@@ -71,7 +71,7 @@ def stacked(paths: Sequence[Path], names: Sequence[str]) -> Raw:
     """
     from napari_simmat.images.files.formats import read  # which opens folders by what is below here
 
-    raws = [read(path).without_opacity() for path in paths]
+    raws = [read(path).without_opacity().measured() for path in paths]
     arrays: list[Any] = []
     channels: list[Channel] = []
     for raw, path, name in zip(raws, paths, names, strict=True):

@@ -229,7 +229,7 @@ def _image(bands: list[Band], name: str, parts: tuple[str, ...], said: list[str]
 
 def _plane(path: Path) -> Raw:
     """The single channel of a file."""
-    raw = (read_tiff(path) if kind_of(path) == "tiff" else read_picture(path)).without_opacity()
+    raw = (read_tiff(path) if kind_of(path) == "tiff" else read_picture(path)).without_opacity().measured()
     long = [i for i, length in enumerate(raw.array.shape) if length > 1 or raw.axes[i : i + 1] in ("Y", "X")]
     if len(long) != 2:
         raise ImageError(

@@ -59,8 +59,8 @@ def gather_pair(paths: Sequence[Path], part: str | None = None) -> Raw | None:
     (role,) = roles[1 - first]
     colour_path, other_path = files[first], files[1 - first]
     colour, other = (
-        read(colour_path).without_opacity(),
-        recognised(read(other_path).without_opacity(), other_path),
+        read(colour_path).without_opacity().measured(),
+        recognised(read(other_path).without_opacity(), other_path).measured(),
     )
     picture, plane = _planes(colour, colour_path), _planes(other, other_path)
     if len(picture) != 3 or len(plane) != 1:

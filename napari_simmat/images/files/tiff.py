@@ -93,7 +93,7 @@ def _read(file: tifffile.TiffFile, path: Path, part: str | None, indices: bool) 
         raw = _with_palette_colours(raw, page)
     elif page.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR) and "S" in axes:
         raw = _as_colour_picture(raw, page)
-    return with_geotiff(_with_description(_without_nodata(raw, page), file, number), page)
+    return with_geotiff(_with_description(_with_nodata(raw, page), file, number), page)
 
 
 def _named_series(file: tifffile.TiffFile) -> dict[str, tuple[int, tifffile.TiffPageSeries]]:
@@ -210,20 +210,14 @@ def _with_palette_colours(raw: Raw, page: tifffile.TiffPage) -> Raw:
     )
 
 
-def _without_nodata(raw: Raw, page: tifffile.TiffPage) -> Raw:
-    """Make the value that a GeoTIFF of floats declares as "not measured" a NaN; integers have none."""
-    if "GDAL_NODATA" not in page.tags or raw.array.dtype.kind != "f":
+def _with_nodata(raw: Raw, page: tifffile.TiffPage) -> Raw:
+    """The value that GDAL writes for "not measured"."""
+    text = str(page.tags.valueof("GDAL_NODATA", default="")).strip(" \0").replace(",", ".")
+    try:
+        value = float(text)
+    except ValueError:
         return raw
-    missing = raw.array == raw.array.dtype.type(page.nodata)
-    lazy = is_lazy(raw.array)
-    if not lazy and not missing.any():
-        return raw
-    said = f"Pixels of the value {page.nodata:g} are marked as not measured and were taken as missing."
-    where: Any = da.where if lazy else np.where
-    nothing = raw.array.dtype.type(np.nan)
-    array = where(missing, nothing, raw.array)
-    levels = tuple(da.where(level == level.dtype.type(page.nodata), nothing, level) for level in raw.levels)
-    return replace(raw, array=array, levels=levels, assumptions=(*raw.assumptions, said))
+    return replace(raw, missing=value, facts={**raw.facts, "no data value": f"{value:g}"})
 
 
 def _with_description(raw: Raw, file: tifffile.TiffFile, number: int) -> Raw:

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
 from napari_simmat.images.camera import Camera
-from napari_simmat.images.image import Channel, loaded
+from napari_simmat.images.dask_later import da, is_lazy
+from napari_simmat.images.image import Channel, some_rows
 from napari_simmat.images.physics.sample_format import Channels, SampleFormat
 from napari_simmat.images.roles import STOKES
 
@@ -29,36 +29,31 @@ _NAMES = {
     **dict.fromkeys(("aolp", "aop", "angle of linear polarization", "angle of polarization"), "aolp"),
 }
 _ORDERS = {2: ("dolp", "aolp"), 3: ("s0", "dolp", "aolp")}
-ROWS = 16
-"""Of the angles, looked at for their largest."""
 
 
 def degree_format_of(array: Any, channels: Channels) -> str:
-    """The sample format of channels that are named as degree and angle, "" if they are not.
+    """The sample format of channels that are named as degree and angle, "" if they are not or nobody can tell.
 
-    Angles are in the unit that the channel states; without one, 8 bits are 0 to 180 degrees as 0 to 255, and floats
-    are degrees if any is beyond half a turn in radians.
+    Angles are in the unit that the channel states. Without one, floats are degrees if any is beyond half a turn in
+    radians, and 8 bits are 180 degrees as 255 if any is above 180.
 
     Parameters
     ----------
-    array : ndarray or dask array, shape (C, Y, X)
+    array : ndarray or dask array, shape (C, ..., Y, X)
     channels : tuple of Channel
     """
     places = _named(channels)
     if places is None:
         return ""
-    if array.dtype == np.uint8:
-        return BYTES
-    unit = channels[places["aolp"]].unit.strip().casefold()
-    if unit.startswith("rad"):
-        return RADIANS
-    if unit.startswith(("deg", "°")):
-        return DEGREES
-    if array.dtype.kind != "f":
-        return ""  # of integers nobody can tell
-    rows = np.unique(np.linspace(0, array.shape[1] - 1, ROWS).astype(int))
-    angles = np.abs(loaded(array[places["aolp"]][rows]))
+    angles = np.abs(some_rows(array[(places["aolp"], *(0,) * (array.ndim - 3))]).astype(float))
     largest = float(angles.max(initial=0, where=np.isfinite(angles)))
+    unit = channels[places["aolp"]].unit.strip().casefold()
+    if array.dtype == np.uint8:
+        return BYTES if largest > 180 and not unit else ""
+    if array.dtype.kind != "f":
+        return ""
+    if unit:
+        return RADIANS if unit.startswith("rad") else DEGREES if unit.startswith(("deg", "°")) else ""
     return DEGREES if largest > math.pi * 1.001 else RADIANS
 
 
@@ -70,7 +65,9 @@ def _named(channels: Channels) -> dict[str, int] | None:
 
 
 def _takes(array: Any, channels: Channels, *, kinds: str) -> bool:
-    return len(array) in _ORDERS and array.dtype.kind in kinds and (array.dtype.itemsize == 1) == (kinds == "u")
+    return (
+        len(array) in _ORDERS and array.dtype.kind in kinds and (array.dtype.itemsize == 1) == (kinds == "u")
+    )
 
 
 def _fits(array: Any, channels: Channels, *, kinds: str) -> bool:
@@ -85,7 +82,7 @@ def _read(
     wide = array.astype(np.float64)
     degree, twice = wide[places["dolp"]] / full, 2 * radians * wide[places["aolp"]]
     s0 = wide[places["s0"]] if "s0" in places else degree * 0 + 1
-    stack: Callable[..., Any] = da.stack if isinstance(array, da.Array) else np.stack
+    stack: Callable[..., Any] = da.stack if is_lazy(array) else np.stack
     stokes = stack([s0, s0 * degree * np.cos(twice), s0 * degree * np.sin(twice)]).astype(np.float32)
     return stokes, tuple(Channel(role.upper(), role=role) for role in STOKES)
 
@@ -104,8 +101,6 @@ def _format(key: str, text: str, kinds: str, radians: float, full: float) -> Sam
 DEGREE_FORMATS = [
     _format(RADIANS, "the angle in radians", "f", 1.0, 1.0),
     _format(DEGREES, "the angle in degrees", "f", math.pi / 180, 1.0),
-    _format(
-        BYTES, "0 to 1 and 0 to 180 degrees, both stored as 0 to 255", "u", math.pi / 255, 255.0
-    ),
+    _format(BYTES, "0 to 1 and 0 to 180 degrees, both stored as 0 to 255", "u", math.pi / 255, 255.0),
 ]
 """In the order in which they are offered."""

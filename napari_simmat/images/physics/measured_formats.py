@@ -21,7 +21,7 @@ from napari_simmat.images.physics.sample_format import Channels, SampleFormat
 from napari_simmat.images.physics.thermal import SCALES, to_celsius
 from napari_simmat.images.roles import COLOURS, EIGHT_BITS, named_roles
 
-__all__ = ["DEPTH_FORMATS", "DISPARITY", "METRES", "MILLIMETRES", "THERMAL_FORMATS"]
+__all__ = ["DEPTH_FORMATS", "DISPARITY", "METRES", "MILLIMETRES", "THERMAL_FORMATS", "in_eight_bits"]
 
 MILLIMETRES, METRES, DISPARITY = "millimetres", "metres", "disparity"
 Convert = Callable[[Any, Camera | None], Any]
@@ -68,14 +68,17 @@ def _read(
     stack: Any = da.stack if is_lazy(array) else np.stack
     planes = [plane if i == place else other.astype(np.float32) for i, other in enumerate(array)]
     if array.dtype == np.uint8:  # the colours keep their range, though no longer their type
-        known = named_roles([channel.name for channel in new])
-        new = tuple(
-            replace(channel, unit=channel.unit or EIGHT_BITS)
-            if (channel.role or role) in COLOURS
-            else channel
-            for channel, role in zip(new, known, strict=True)
-        )
+        new = in_eight_bits(new)
     return stack(planes), new
+
+
+def in_eight_bits(channels: Channels) -> Channels:
+    """The channels, with the range of 8 bits as the unit of colours whose type does not tell it any more."""
+    known = named_roles([channel.name for channel in channels])
+    return tuple(
+        replace(channel, unit=channel.unit or EIGHT_BITS) if (channel.role or role) in COLOURS else channel
+        for channel, role in zip(channels, known, strict=True)
+    )
 
 
 def _format(

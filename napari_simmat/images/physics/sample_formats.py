@@ -48,7 +48,10 @@ SAMPLE_FORMATS: dict[str, SampleFormat] = {
         lambda array, channels: array.dtype.kind in "iu" and array.dtype.itemsize >= 2 and len(channels) > 1,
         lambda array, channels, camera: Reflectance(scale=10_000.0)(array, channels),
     ),
-    **{known.key: known for known in (*POLARIZATION_FORMATS, *DEGREE_FORMATS, *THERMAL_FORMATS, *DEPTH_FORMATS)},
+    **{
+        known.key: known
+        for known in (*POLARIZATION_FORMATS, *DEGREE_FORMATS, *THERMAL_FORMATS, *DEPTH_FORMATS)
+    },
 }
 """Every sample format by its name; any other angles of a polarizer may be named, as in "angles 0-36-72-108-144"."""
 
