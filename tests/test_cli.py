@@ -404,3 +404,40 @@ def test_a_slice_of_a_stack_is_chosen_by_its_letters(tmp_path, run):
     assert (told["name"], told["stack"]) == ("stack T1 Z2", {"T": 2, "Z": 3})
     assert_failed_in_one_line(run("info", stack, "--slice", "C=1"), "stack over T (0 to 1), Z (0 to 2)")
     assert run("info", stack, "--slice", "Z=two")[0] == 2
+
+
+def images_of(folder: Path) -> list[Path]:
+    """One image of each set in a folder of sets."""
+    return [min((each / "images").glob("*.[htp][dinp]*")) for each in sorted(folder.glob("*-train"))]
+
+
+@pytest.mark.parametrize("path", [SCENE, *images_of(SCENE.parent)], ids=lambda path: path.parents[1].name)
+def test_info_knows_every_sample(run, path):
+    status, out, _ = run("info", path)
+    assert status == 0
+    assert "model sees" in out
+    told = json.loads(run("info", path, "--json")[1])
+    assert told["modality"] != "generic"
+    assert all(each["largest"] > each["least"] for each in told["statistics"])
+
+
+SHARED = Path(os.environ.get("NAPARI_SIMMAT_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the real images to measure against are not here")
+def test_info_knows_the_real_images(run):
+    found = {}
+    for path in [*SHARED.glob("envi/*.hdr"), *SHARED.glob("polarization-camera/*.png")]:
+        told = json.loads(run("info", path, "--json")[1])
+        found[path.name] = (told["modality"], len(told["channels"]), told["sample_formats"][0])
+    assert [value[0] for value in found.values()].count("polarization") == 4
+    assert sorted(value[1] for value in found.values() if value[0] == "hyperspectral") == [156, 198]
+
+
+def test_several_files_are_one_image(run, tmp_path):
+    for angle in (0, 45, 90, 135):
+        Image.fromarray(np.full((20, 30), 10 + angle, np.uint8)).save(tmp_path / f"scene_{angle}deg.png")
+    files = sorted(tmp_path.glob("*.png"))
+    for given in (files, [tmp_path]):
+        told = json.loads(run("info", *given, "--json")[1])
+        assert (told["modality"], told["shape"]) == ("polarization", [3, 20, 30])

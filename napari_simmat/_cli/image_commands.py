@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ from napari_simmat._cli.options import (
     AsJson,
     ChannelAxis,
     Format,
-    ImagePath,
+    ImagePaths,
     Modality,
     ModelFile,
     Overwrite,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def open_as_told(
-    path: Path,
+    paths: Sequence[Path],
     modality: str | None,
     channel_axis: int | None,
     sample_format: str | None,
@@ -44,7 +45,7 @@ def open_as_told(
     """Open an image as the options say."""
     from napari_simmat.images import open_file
 
-    opened = open_file(path, part=part)
+    opened = open_file(paths[0] if len(paths) == 1 else paths, part=part)
     index = parse_slice(slice_, opened.stack(channel_axis)) if slice_ is not None else None
     return opened, opened.image(
         modality=modality, channel_axis=channel_axis, sample_format=sample_format, index=index
@@ -52,7 +53,7 @@ def open_as_told(
 
 
 def info(
-    path: ImagePath,
+    paths: ImagePaths,
     modality: Modality = None,
     channel_axis: ChannelAxis = None,
     sample_format: SampleFormat = None,
@@ -65,21 +66,22 @@ def info(
     as_json: AsJson = False,
 ) -> None:
     """Show channels, wavelengths, units, modality and what the model will see."""
-    from napari_simmat._cli.show import show_image
+    from napari_simmat._cli.show import show_image, statistics_of
     from napari_simmat.images import chosen_profile, profile_for
 
     with results(as_json) as give:
-        opened, image = open_as_told(path, modality, channel_axis, sample_format, slice_, part)
+        opened, image = open_as_told(paths, modality, channel_axis, sample_format, slice_, part)
         shown = profile_for(image) if profile is None else chosen_profile(profile, image)
         give(
             {
-                "path": str(path),
+                "path": " ".join(map(str, paths)),
                 "name": image.name,
                 "shape": list(image.data.shape),
                 "axes": "CYX",
                 "dtype": str(image.data.dtype),
                 "modality": image.modality,
                 "channels": [vars(channel) for channel in image.channels],
+                "statistics": statistics_of(image),
                 "pixel_size": image.pixel_size,
                 "pixel_unit": image.pixel_unit,
                 "assumptions": image.assumptions,
@@ -97,7 +99,7 @@ def info(
 
 
 def segment(
-    path: ImagePath,
+    paths: ImagePaths,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="OUT.tif", help="Label image to write: 1 in the object.")
     ],
@@ -144,7 +146,7 @@ def segment(
 
     with results(as_json) as give:
         with cancellable():
-            _, image = open_as_told(path, modality, channel_axis, sample_format, slice_, part)
+            _, image = open_as_told(paths, modality, channel_axis, sample_format, slice_, part)
             wanted = chosen_profile(profile, image) if profile is not None else None
             from napari_simmat._cli.prompt import clicked, recorded
             from napari_simmat.inference import Segmenter, region_around
@@ -201,7 +203,7 @@ def export_labels(
     from napari_simmat.images import open_labels
 
     with results(as_json) as give:
-        _, picture = open_as_told(image, modality, channel_axis, sample_format, slice_, part)
+        _, picture = open_as_told([image], modality, channel_axis, sample_format, slice_, part)
         count = export(open_labels(labels), picture, format.value, out)
         give({"out": str(out), "format": format.value, "objects": count})
     if not as_json:
@@ -210,8 +212,9 @@ def export_labels(
 
 
 def profile(
-    path: Annotated[
-        Path | None, typer.Argument(metavar="PATH", help="An image whose built-in profile is wanted.")
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="PATH ...", help="An image whose built-in profile is wanted."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="JSON file to write.")
@@ -227,7 +230,7 @@ def profile(
     overwrite: Overwrite = False,
 ) -> None:
     """Print or save how an image becomes model input, to be edited and used with --profile."""
-    if schema == (path is not None):
+    if schema == bool(paths):
         raise typer.BadParameter("Give an image, or --schema.")
     if out is not None:
         check_output(out, overwrite)
@@ -236,10 +239,10 @@ def profile(
     from napari_simmat.atomic import write_atomically
     from napari_simmat.images import profile_for, profile_schema
 
-    if path is None:
+    if not paths:
         text = json.dumps(profile_schema(), indent=2)
     else:
-        _, image = open_as_told(path, modality, channel_axis, sample_format, slice_, part)
+        _, image = open_as_told(paths, modality, channel_axis, sample_format, slice_, part)
         text = profile_for(image).model_dump_json(indent=2)
     if out is None:
         print(text)

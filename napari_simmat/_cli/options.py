@@ -71,7 +71,12 @@ Profile = Annotated[
         help="How the image becomes model input: a JSON file, or the built-in profile of a modality.",
     ),
 ]
-ImagePath = Annotated[Path, typer.Argument(metavar="PATH", help="An image: a file, or a folder that is one.")]
+ImagePaths = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="PATH ...", help="An image: a file, a folder, or several files that are one together."
+    ),
+]
 AdapterFile = Annotated[
     Path | None, typer.Option("--adapter", metavar="FILE", help="Adapter to use; untrained without one.")
 ]

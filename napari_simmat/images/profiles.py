@@ -23,8 +23,8 @@ COLOUR_PERCENTILES = Normalisation(method="percentile", low=0.1, high=99.9)
 PERCENTILES = Normalisation(method="percentile", low=0.5, high=99.5)
 # Degrees of polarization above a half are rare outside of the laboratory.
 POLARIZATION = Normalisation(method="range", low=-0.5, high=0.5)
-# From a cold sky to a hot engine; people, plants, buildings and machines lie between.
-CELSIUS = Normalisation(method="range", low=-20.0, high=100.0)
+# From a cold sky to hot water, with rooms, people, plants and buildings in the middle; hotter things saturate.
+CELSIUS = Normalisation(method="range", low=-40.0, high=80.0)
 UNIT = Normalisation(method="range", low=0.0, high=1.0)
 SIGNED_UNIT = Normalisation(method="range", low=-1.0, high=1.0)
 

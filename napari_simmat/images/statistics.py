@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["filled", "percentile_limits", "sample", "unit_scale"]
+__all__ = ["filled", "percentile_limits", "sample", "summary", "unit_scale"]
 
 SAMPLE_PIXELS = 1 << 18
 """Pixels from which percentiles are taken: the 0.5th percentile is then known to about 0.014 points."""
@@ -40,6 +40,26 @@ def sample(channel: Pixels, pixels: int = SAMPLE_PIXELS) -> NDArray[np.float64]:
 def _finite(channel: Pixels) -> NDArray[np.float64]:
     values = channel.astype(np.float64).ravel()
     return values[np.isfinite(values)] if channel.dtype.kind == "f" else values
+
+
+def summary(channel: Pixels) -> tuple[float, float, float, float] | None:
+    """Least, middle and largest value of a channel, and the share of pixels that were not measured.
+
+    Parameters
+    ----------
+    channel : ndarray, shape (Y, X)
+        Any real type.
+
+    Returns
+    -------
+    tuple of float, or None
+        None where nothing was measured.
+    """
+    values = _finite(channel)
+    if not values.size:
+        return None
+    missing = 1 - values.size / channel.size
+    return float(values.min()), float(np.median(values)), float(values.max()), missing
 
 
 def filled(channel: Pixels, value: float) -> Pixels:
