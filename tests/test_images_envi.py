@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from spectral.io import envi as spectral_envi
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images import open_file, open_image, open_labels
+from napari_simmat.images import lazy, open_file, open_image, open_labels
+from napari_simmat.images import opened as opened_module
 from napari_simmat.images.files.envi_header import read_header
 
 DATA = Path(os.environ.get("NAPARI_SIMMAT_DATA", Path(__file__).parents[2] / "shared" / "data")) / "envi"
@@ -391,3 +392,39 @@ def test_any_header_is_read_or_refused(tmp_path_factory, entries):
     assert min(header.bands, header.lines, header.samples) > 0
     with contextlib.suppress(ImageError):  # the data file has 64 bytes, so that most do not fit it
         assert open_image(path).data.shape == (header.bands, header.lines, header.samples)
+
+
+def test_values_marked_as_not_measured_are_missing_in_integers(tmp_path):
+    data = np.random.default_rng(0).integers(1, 9000, (3, 6, 7)).astype("i2")
+    data[0, 2, 3] = data[:, 5] = -9999
+    truth = np.where(data == -9999, np.nan, data)
+    path = write(tmp_path, data, code=2, data_ignore_value=-9999, reflectance_scale_factor=10000)
+    opened = open_file(path)
+    for key, expected in (
+        ("reflectance", truth / 10000),
+        ("as stored", truth),
+        ("ten-thousandths", truth / 10000),
+    ):
+        image = opened.image(sample_format=key)
+        assert image.data.dtype == np.float32
+        np.testing.assert_allclose(image.data, expected, rtol=1e-6)
+        assert sum("value -9999 are marked as not measured" in said for said in image.assumptions) == 1
+    whole = np.abs(data)
+    image = open_image(write(tmp_path, whole, code=2, data_ignore_value=-9999, name="whole"))
+    assert image.data.dtype == np.int16  # nothing is missing, so nothing is changed
+    assert not any("not measured" in said for said in image.assumptions)
+    image = open_image(write(tmp_path, data, code=2, name="unmarked"))
+    assert image.data.dtype == np.int16
+    assert np.array_equal(image.data, data)
+
+
+def test_a_lazy_cube_of_integers_has_its_gaps(tmp_path, monkeypatch):
+    data = np.random.default_rng(0).integers(1, 9000, (3, 64, 70)).astype("i2")
+    data[:, :2] = -9999
+    path = write(tmp_path, data, code=2, data_ignore_value=-9999)
+    for module in (lazy, opened_module):
+        monkeypatch.setattr(module, "IN_MEMORY_BYTES", 10)
+    image = open_image(path)
+    assert image.is_lazy
+    assert image.data.dtype == np.float32
+    np.testing.assert_array_equal(np.stack(list(image.planes())), np.where(data == -9999, np.nan, data))

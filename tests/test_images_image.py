@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import dask.array as da
 import numpy as np
 import pytest
 
 from napari_simmat.errors import AmbiguousAxesError, ImageError
 from napari_simmat.images import Channel, MultiChannelImage, as_image
+from napari_simmat.images import opened as opened_module
+from napari_simmat.images.opened import Opened
+from napari_simmat.images.raw import Raw
 
 
 def test_the_room_opens_without_torch_qt_or_napari():
@@ -173,3 +179,43 @@ def test_a_modality_that_the_channels_cannot_have_is_refused():
         as_image(np.zeros((2, 5, 6)), channel_axis=0, modality="rgb")
     with pytest.raises(ImageError, match=r"has 3 channels.*at least four"):
         as_image(np.zeros((3, 5, 6)), channel_axis=0, modality="rgb+x")
+
+
+def old_key(array):
+    """The key of the journals of the first release, over the pixels as they are stored."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(f"{array.dtype.name} {array.shape}".encode())
+    for channel in array:
+        digest.update(np.ascontiguousarray(channel).data)
+    return digest.hexdigest()
+
+
+def test_an_image_stays_the_same_whatever_its_numbers_are_taken_for(tmp_path):
+    frame = np.random.default_rng(0).integers(0, 4000, (1, 8, 12)).astype("u2")
+    opened = Opened(Raw(frame[0], "YX"), "frame", "frame")
+    images = [opened.image(sample_format=key) for key in ("as stored", "mosaic 90-45-135-0", "centikelvin")]
+    assert {image.identity for image in images} == {old_key(frame)}
+    assert len({image.content_key() for image in images}) == 3
+    assert images[0].content_key() == old_key(frame)
+    windows = [image.window(2, 2, 6, 8) for image in images]
+    assert len({window.identity for window in windows}) == 1
+    assert windows[0].identity not in {images[0].identity, images[0].window(2, 3, 6, 9).identity}
+    assert replace(images[1], data=images[1].data[:, ::2], levels=()).identity != images[1].identity
+
+
+def test_sample_formats_of_a_lazy_mosaic_have_keys_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(opened_module, "IN_MEMORY_BYTES", 10)
+    frame = np.random.default_rng(0).integers(0, 4000, (1, 32, 40)).astype("u2")
+    opened = Opened(Raw(da.from_array(frame, chunks=(1, 16, 40)), "CYX"), "frame", "frame")
+    formats = ("mosaic 90-45-135-0", "mosaic 0-45-135-90", "mosaic 45-0-90-135")
+    images = [opened.image(sample_format=key) for key in formats]
+    assert all(image.is_lazy for image in images)
+    assert len({image.content_key() for image in images}) == 3
+    assert {image.identity for image in images} == {opened.image(sample_format="as stored").identity}
+
+
+def test_parts_of_a_lazy_file_are_different_images():
+    empty = da.zeros((1, 32, 40), chunks=16)
+    one, two = (Opened(Raw(empty, "CYX", parts=("a", "b"), part=part), "x", "x").image() for part in "ab")
+    big = [replace(image, data=empty) for image in (one, two)]
+    assert big[0].identity != big[1].identity

@@ -9,6 +9,7 @@ from PIL import Image
 
 from napari_simmat.errors import AmbiguousAxesError, ImageError
 from napari_simmat.images import open_file, open_image, open_labels
+from napari_simmat.images.roles import EIGHT_BITS
 
 
 @pytest.fixture
@@ -244,6 +245,33 @@ def test_the_value_that_means_not_measured_becomes_missing(path):
     image = open_image(path)
     assert np.argwhere(np.isnan(image.data)).tolist() == [[1, 3, 4]]
     assert "-9999" in image.assumptions[0]
+
+
+def test_the_value_that_means_not_measured_is_missing_in_integers_too(path):
+    array = np.random.default_rng(0).integers(0, 99, (2, 30, 40)).astype("i2")
+    array[1, 3, 4] = -32768
+    options = {"photometric": "minisblack", "planarconfig": "separate", "metadata": None}
+    tifffile.imwrite(path, array, **options, extratags=[(42113, "s", 0, "-32768", True)])
+    image = open_image(path)
+    assert image.data.dtype == np.float32
+    np.testing.assert_array_equal(image.data, np.where(array == -32768, np.nan, array))
+    assert "-32768 are marked as not measured" in image.assumptions[0]
+    for value in ("-99999", "nan", "none", "0.5"):  # no pixel can have it
+        tifffile.imwrite(path, array, **options, extratags=[(42113, "s", 0, value, True)])
+        assert np.array_equal(open_image(path).data, array)
+        assert open_image(path).data.dtype == np.int16
+
+
+def test_colours_of_8_bits_are_missing_only_where_all_of_them_are(path):
+    array = np.full((30, 40, 3), 90, "u1")
+    array[:5] = 0
+    array[10, 10, 2] = 0  # a yellow pixel
+    tifffile.imwrite(path, array, photometric="rgb", extratags=[(42113, "s", 0, "0", True)])
+    image = open_image(path)
+    assert image.modality == "rgb"
+    assert np.isnan(image.data[:, :5]).all()
+    assert np.isnan(image.data).sum() == 3 * 5 * 40
+    assert {channel.unit for channel in image.channels} == {EIGHT_BITS}
 
 
 def test_complex_tiffs_are_refused_with_what_to_do(path):
