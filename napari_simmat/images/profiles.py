@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from napari_simmat.images.image import MultiChannelImage
 from napari_simmat.images.modalities import require_modality
 from napari_simmat.images.modality import ModalityProfile, ModelChannel, Normalisation
-from napari_simmat.images.roles import BAD_BAND, COLOURS, EIGHT_BITS, STOKES, roles_for
+from napari_simmat.images.roles import BAD_BAND, COLOURS, EIGHT_BITS, roles_for, stokes_sets
 
 __all__ = ["profile_for"]
 
@@ -74,8 +74,7 @@ def _sees(image: MultiChannelImage, modality: str, roles: tuple[str, ...]) -> It
         yield from (_value(image, i, PERCENTILES) for i in range(image.n_channels))
         return
     usable = [i for i, role in enumerate(roles) if role != BAD_BAND]
-    stokes = _stokes_triples(roles)
-    taken = {i: triple for triple in stokes for i in triple}
+    taken = {i: triple for triple in stokes_sets(roles) for i in triple}
     for i in usable or range(image.n_channels):
         if i in taken:
             if i == taken[i][0]:
@@ -95,12 +94,6 @@ def _sees(image: MultiChannelImage, modality: str, roles: tuple[str, ...]) -> It
 def _value(image: MultiChannelImage, i: int, how: Normalisation, suffix: str = "") -> ModelChannel:
     name = image.channels[i].name or f"channel {i}"
     return ModelChannel(name=name + suffix, of=(i,), normalisation=how)
-
-
-def _stokes_triples(roles: tuple[str, ...]) -> list[tuple[int, int, int]]:
-    """The Stokes parameters that belong together: one triple, or one for each colour in their order."""
-    places = [[i for i, role in enumerate(roles) if role == parameter] for parameter in STOKES]
-    return list(zip(*places, strict=False))
 
 
 def _polarization(
@@ -163,27 +156,30 @@ def _pseudo_rgb(
         return first, first + 1, first + 2
     if count <= 3:
         return ((0, 0, 0), (0, 1, 1), (0, 1, 2))[count - 1]
-    colours = true_colour(image)
+    colours = nearest_bands(image)
     if colours is None or not set(colours) <= place.keys():
         return None
     return place[colours[0]], place[colours[1]], place[colours[2]]
 
 
-def true_colour(image: MultiChannelImage) -> tuple[int, int, int] | None:
-    """Three different bands near 650, 550 and 450 nm, bad ones aside, where the image has them."""
+def nearest_bands(
+    image: MultiChannelImage, targets: Sequence[float] = TRUE_COLOUR_NM
+) -> tuple[int, int, int] | None:
+    """Three different bands near these wavelengths in nm, bad ones aside, where the image has them.
+
+    By default those of red, green and blue.
+    """
     known = [
-        (i, c.wavelength_nm)
-        for i, c in enumerate(image.channels)
-        if c.wavelength_nm is not None and c.role != BAD_BAND
+        (i, channel.wavelength_nm)
+        for i, channel in enumerate(image.channels)
+        if channel.wavelength_nm is not None and channel.role != BAD_BAND
     ]
-    if len(known) < 3:
-        return None
     bands = []
-    for target in TRUE_COLOUR_NM:
-        band, wavelength = min(known, key=lambda item: abs(item[1] - target))
-        if abs(wavelength - target) > TRUE_COLOUR_TOLERANCE_NM:
+    for target in targets:
+        near = min(known, key=lambda item: abs(item[1] - target), default=None)
+        if near is None or abs(near[1] - target) > TRUE_COLOUR_TOLERANCE_NM:
             return None
-        bands.append(band)
+        bands.append(near[0])
     return (bands[0], bands[1], bands[2]) if len(set(bands)) == 3 else None
 
 

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 
 from napari_simmat.errors import ImageError
 
-__all__ = ["BAD_BAND", "COLOURS", "EIGHT_BITS", "STOKES", "modality_of", "named_roles", "roles_for"]
+__all__ = [
+    "BAD_BAND",
+    "COLOURS",
+    "EIGHT_BITS",
+    "STOKES",
+    "modality_of",
+    "named_roles",
+    "roles_for",
+    "stokes_sets",
+]
 
 COLOURS = ("red", "green", "blue")
 STOKES = ("s0", "s1", "s2")
@@ -123,3 +132,13 @@ def roles_for(roles: Sequence[str], modality: str, name: str) -> tuple[str, ...]
             )
         return tuple(role or meant for role in roles)
     return roles
+
+
+def stokes_sets(roles: Sequence[str]) -> list[tuple[int, int, int]]:
+    """Places of S0, S1 and S2 that belong together: one set, or one for each colour in their order.
+
+    >>> stokes_sets(["s0", "s1", "s2", "depth"])
+    [(0, 1, 2)]
+    """
+    s0, s1, s2 = ([i for i, role in enumerate(roles) if role == parameter] for parameter in STOKES)
+    return list(zip(s0, s1, s2, strict=False))

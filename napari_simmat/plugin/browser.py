@@ -12,9 +12,10 @@ from superqt import QElidingLabel
 
 from napari_simmat.annotator import Job
 from napari_simmat.images import Channel, MultiChannelImage
-from napari_simmat.images.looks.composites import painter_for, stokes_sets
+from napari_simmat.images.looks.composites import painter_for
 from napari_simmat.images.looks.painters import Legend
 from napari_simmat.images.physics.polarization import aolp, dolp
+from napari_simmat.images.roles import BAD_BAND, stokes_sets
 from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.colour_bar import ColourBar
 from napari_simmat.plugin.colour_wheel import ColourWheel
@@ -311,7 +312,7 @@ def value_text(image: MultiChannelImage, spec: Any, values: Any) -> str:
 
     Angles are in degrees here, as on the colour wheel.
     """
-    sets = stokes_sets(image)
+    sets = stokes_sets(image.roles)
     if isinstance(spec, str) and sets and spec in ("hsv", "dolp", "aolp"):
         s0, s1, s2 = (np.array([sum(values[each[k]] for each in sets)]) for k in range(3))
         degree, angle = float(dolp(s0, s1, s2)[0]), float(np.rad2deg(aolp(s1, s2)[0])) % 180
@@ -334,6 +335,6 @@ def band_text(image: MultiChannelImage, i: int) -> str:
         words.append(channel.name)
     if (wave and wave not in channel.name) or (wave and len(words) == 1):
         words.append(wave)
-    if channel.role == "bad band":
+    if channel.role == BAD_BAND:
         words.append("bad")
     return " · ".join(words)

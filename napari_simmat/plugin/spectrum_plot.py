@@ -13,6 +13,7 @@ from qtpy.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygo
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_simmat.images import MultiChannelImage
+from napari_simmat.images.roles import BAD_BAND
 
 Values = NDArray[np.float64]
 
@@ -88,7 +89,7 @@ class SpectrumPlot(QWidget):
         """Draw the channels of another image; forgets all curves."""
         channels = () if image is None else image.channels
         self._names = [channel.name for channel in channels]
-        self._good = np.array([channel.role != "bad band" for channel in channels], bool)
+        self._good = np.array([channel.role != BAD_BAND for channel in channels], bool)
         waves = [channel.wavelength_nm for channel in channels]
         self._has_waves = len(waves) > 1 and all(wave is not None for wave in waves)
         self._places = np.array(waves if self._has_waves else range(1, len(waves) + 1), float)

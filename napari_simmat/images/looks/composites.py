@@ -16,11 +16,11 @@ from napari_simmat.images.looks import painters
 from napari_simmat.images.looks.painters import Legend, Painter
 from napari_simmat.images.physics.derived import FORMULAS
 from napari_simmat.images.physics.surface import normals
-from napari_simmat.images.profiles import TRUE_COLOUR_NM, TRUE_COLOUR_TOLERANCE_NM, profile_for
-from napari_simmat.images.roles import COLOURS
+from napari_simmat.images.profiles import TRUE_COLOUR_NM, nearest_bands, profile_for
+from napari_simmat.images.roles import COLOURS, stokes_sets
 from napari_simmat.images.statistics import unit_scale
 
-__all__ = ["PRINCIPAL_COMPONENTS", "Preset", "painter_for", "presets_for", "stokes_sets"]
+__all__ = ["PRINCIPAL_COMPONENTS", "Preset", "painter_for", "presets_for"]
 
 PRINCIPAL_COMPONENTS = "principal components"
 
@@ -80,7 +80,7 @@ def presets_for(image: MultiChannelImage) -> list[Preset]:
     known = {preset.spec for preset in found}
     display = profile_for(image).display
     composites = [("as the model starts", display)] if not isinstance(display, str) else []
-    if 3 < image.n_channels <= FEW and composites and not stokes_sets(image):
+    if 3 < image.n_channels <= FEW and composites and not stokes_sets(image.roles):
         unseen = [i for i in reversed(range(image.n_channels)) if i not in display]
         composites.append((FALSE_COLOUR, tuple([*unseen, *display][:3])))
     for name, channels in composites:
@@ -141,14 +141,8 @@ def painter_for(
     return painters.composite(image, channels, percentiles)
 
 
-def stokes_sets(image: MultiChannelImage) -> list[tuple[int, int, int]]:
-    """S0, S1 and S2 of the image; of a colour camera one set for each colour."""
-    found = [[i for i, role in enumerate(image.roles) if role == f"s{k}"] for k in range(3)]
-    return [(a, b, c) for a, b, c in zip(*found, strict=False)]
-
-
 def _polarized(image: MultiChannelImage) -> list[Preset]:
-    sets = stokes_sets(image)
+    sets = stokes_sets(image.roles)
     if not sets:
         return []
     found = [Preset("hsv", "HSV = AoLP, DoLP, S0")]
@@ -187,22 +181,6 @@ def _coloured(image: MultiChannelImage) -> list[Preset]:
     return found
 
 
-def nearest_bands(image: MultiChannelImage, targets: Sequence[float]) -> tuple[int, int, int] | None:
-    """Three different good bands near these wavelengths in nm, where the image has them."""
-    known = [
-        (i, channel.wavelength_nm)
-        for i, channel in enumerate(image.channels)
-        if channel.wavelength_nm is not None and channel.role != "bad band"
-    ]
-    bands = []
-    for target in targets:
-        near = min(known, key=lambda item: abs(item[1] - target), default=None)
-        if near is None or abs(near[1] - target) > TRUE_COLOUR_TOLERANCE_NM:
-            return None
-        bands.append(near[0])
-    return (bands[0], bands[1], bands[2]) if len(set(bands)) == 3 else None
-
-
 def _measured(image: MultiChannelImage) -> list[Preset]:
     """Channels whose values have a meaning of their own, in colours with a scale."""
     found = []
@@ -233,7 +211,7 @@ def _has_normals(image: MultiChannelImage) -> bool:
 
 
 def _is_polarized(image: MultiChannelImage) -> bool:
-    return bool(stokes_sets(image))
+    return bool(stokes_sets(image.roles))
 
 
 def _total(sets: list[tuple[int, int, int]], planes: Iterable[NDArray[Any]]) -> list[NDArray[np.float32]]:
@@ -253,7 +231,7 @@ def _needs(sets: list[tuple[int, int, int]]) -> tuple[int, ...]:
 
 def _hsv(image: MultiChannelImage, percentiles: tuple[float, float]) -> Painter:
     """Hue from the angle, saturation from the degree and value from the intensity."""
-    sets = stokes_sets(image)
+    sets = stokes_sets(image.roles)
     needs = _needs(sets)
     s0, s1, s2 = _total(sets, (painters.coarse(image, i) for i in needs))
     dark, bright = painters.limits_of(s0, percentiles)
@@ -272,7 +250,7 @@ def _hsv(image: MultiChannelImage, percentiles: tuple[float, float]) -> Painter:
 
 
 def _dolp(image: MultiChannelImage, percentiles: tuple[float, float]) -> Painter:
-    sets = stokes_sets(image)
+    sets = stokes_sets(image.roles)
     needs = _needs(sets)
     degree = FORMULAS["dolp"](_total(sets, (painters.coarse(image, i) for i in needs)))
     # Its zero is a zero; where the scale ends is written beside it.
@@ -285,7 +263,7 @@ def _dolp(image: MultiChannelImage, percentiles: tuple[float, float]) -> Painter
 
 
 def _aolp(image: MultiChannelImage, percentiles: tuple[float, float]) -> Painter:
-    sets = stokes_sets(image)
+    sets = stokes_sets(image.roles)
     needs = tuple(each[k] for k in (1, 2) for each in sets)
 
     def paint(planes: Iterable[NDArray[Any]]) -> NDArray[np.uint8]:
@@ -295,7 +273,7 @@ def _aolp(image: MultiChannelImage, percentiles: tuple[float, float]) -> Painter
 
 
 def _colour_s0(image: MultiChannelImage, percentiles: tuple[float, float]) -> Painter:
-    return painters.colour_picture(image, [s0 for s0, _, _ in stokes_sets(image)], percentiles)
+    return painters.colour_picture(image, [s0 for s0, _, _ in stokes_sets(image.roles)], percentiles)
 
 
 def _scale(role: str, ramp: str, image: MultiChannelImage, percentiles: tuple[float, float]) -> Painter:
@@ -335,7 +313,7 @@ _PAINTERS: dict[str, tuple[Callable[[MultiChannelImage], bool], Make]] = {
     "hsv": (_is_polarized, _hsv),
     "dolp": (_is_polarized, _dolp),
     "aolp": (_is_polarized, _aolp),
-    "s0 colour": (lambda image: len(stokes_sets(image)) == 3, _colour_s0),
+    "s0 colour": (lambda image: len(stokes_sets(image.roles)) == 3, _colour_s0),
     "temperature": (_having("thermal"), partial(_scale, "thermal", "heat")),
     "depth": (_having("depth"), partial(_scale, "depth", "distance")),
     "disparity": (_having("disparity"), partial(_scale, "disparity", "heat")),

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_simmat.images.image import MultiChannelImage
+from napari_simmat.images.roles import BAD_BAND
 from napari_simmat.images.statistics import filled, percentile_limits, sample, unit_scale
 
 __all__ = [
@@ -179,7 +180,7 @@ def colour_picture(image: MultiChannelImage, channels: Sequence[int], percentile
 def components(image: MultiChannelImage, percentiles: Percentiles) -> Painter:
     """The three directions of most variance of the standardised channels as red, green and blue."""
     side = int(np.ceil(np.sqrt(COMPONENT_PIXELS)))
-    used = [i for i, channel in enumerate(image.channels) if channel.role != "bad band"]
+    used = [i for i, channel in enumerate(image.channels) if channel.role != BAD_BAND]
     used = used or list(range(image.n_channels))
     step = max(1, int(np.ceil(np.sqrt(image.shape[0] * image.shape[1] / COMPONENT_PIXELS))))
     if image.is_lazy:
