@@ -250,6 +250,33 @@ def test_colour_filters_interlacing_and_dithering_are_not_taken_for_polarizers()
             assert find_polarization_mosaic(picture.astype("u1")) == "", f"{name}, {what}"
 
 
+def test_pixels_of_unequal_gain_are_not_taken_for_polarizers():
+    y, x = np.indices((384, 448))
+    smooth = 1500 + 600 * np.sin(y / 80) * np.cos(x / 100)
+    gains = np.tile([[1.06, 0.98], [1.01, 0.94]], (192, 224))
+    for picture in (smooth * gains, np.random.default_rng(0).poisson(smooth * gains)):
+        assert find_polarization_mosaic(picture.astype("u2")) == ""
+    for name, rgb in colour_pictures().items():
+        grey = rgb.mean(axis=2)[:256, :320]
+        seen = (grey * np.tile([[1.06, 0.98], [1.01, 0.94]], (128, 160))).clip(0, 255)
+        assert find_polarization_mosaic(seen.astype("u1")) == "", name
+
+
+def test_near_infrared_beside_colours_is_not_taken_for_a_polarizer():
+    for name, rgb in colour_pictures().items():
+        red, green, blue = np.moveaxis(rgb.astype(float), -1, 0)
+        for infrared in (0.5 * red + 0.6 * green, 255 - 0.5 * blue, 1.1 * rgb.mean(axis=2)):
+            for layout in (
+                (red, green, infrared, blue),
+                (red, green, blue, infrared),
+                (blue, green, infrared, red),
+            ):
+                frame = np.empty_like(red)
+                for i, plane in enumerate(layout):
+                    frame[i // 2 :: 2, i % 2 :: 2] = plane[i // 2 :: 2, i % 2 :: 2]
+                assert find_polarization_mosaic(frame.clip(0, 255).astype("u1")) == "", name
+
+
 def test_labels_noise_and_constants_are_not_taken_for_frames():
     rng = np.random.default_rng(0)
     labels = rng.integers(1, 300, (30, 30)).astype("u2").repeat(17, 0).repeat(17, 1)

@@ -34,6 +34,13 @@ LEAST_SHARE, LEAST_BLOCKS = 0.05, 6
 # frames have 19 % and more), or with interlacing both are alike (13 %, where the frames have 31 % and more).
 MOST_UNEQUAL_SUMS = 0.35
 LEAST_DIAGONAL, LEAST_DIFFERENCE = 0.08, 0.2
+# Red, green and near infrared behind one filter array look alike where the scene has one hue: the "polarization" then
+# has one direction almost everywhere, 0.77 to 1 as the length of the mean direction, and the sums differ by 4 to 35 %.
+# In the frames they differ by 3 % at most where the length is above 0.84, by 12 % at 0.84, by 18 % at 0.3.
+MOST_UNEQUAL_ALIKE, MORE_UNEQUAL = 0.035, 0.6
+# A sensor whose pixels differ in gain has one direction and degree everywhere: blocks differ from it by 6 % at most,
+# those of the frames by 11 % in the most even cut-out, else by 21 % and more.
+LEAST_VARIATION = 0.08
 # By this part cells of different colour differ from each other, and the two green ones by far less.
 LEAST_COLOUR, MOST_UNEQUAL_GREENS = 0.1, 0.3
 
@@ -71,15 +78,33 @@ def find_polarization_mosaic(picture: NDArray[Any]) -> Literal["", "mono", "colo
     speaks = (polarized > roughness) & (polarized > LEAST_POLARIZATION * intensity)
     if speaks.sum() < LEAST_BLOCKS or speaks.mean() < LEAST_SHARE:
         return ""
-    if np.median(np.abs(unequal[speaks]) / polarized[speaks]) > MOST_UNEQUAL_SUMS:
+    inequality = float(np.median(np.abs(unequal[speaks]) / polarized[speaks]))
+    first, second, intensity = first[speaks], second[speaks], intensity[speaks]
+    if (
+        inequality > _most_unequal_sums(first, second)
+        or _variation(first, second, intensity) < LEAST_VARIATION
+    ):
         return ""
-    first, second = first[speaks], second[speaks]
     if (
         _balance(first, second) < LEAST_DIAGONAL
         or _balance(first + second, first - second) < LEAST_DIFFERENCE
     ):
         return ""
     return "colour" if colour else "mono"
+
+
+def _most_unequal_sums(first: NDArray[Any], second: NDArray[Any]) -> float:
+    """How unequal the sums of the diagonals may be where light of such directions came from a scene."""
+    directions = np.exp(1j * np.arctan2(second, first))
+    alike = float(np.abs(directions.mean()))
+    return min(MOST_UNEQUAL_SUMS, MOST_UNEQUAL_ALIKE + MORE_UNEQUAL * (1 - alike))
+
+
+def _variation(first: NDArray[Any], second: NDArray[Any], intensity: NDArray[Any]) -> float:
+    """How far S1/S0 and S2/S0 typically lie from their median, as a part of that."""
+    ratios = np.stack([first, second]) / intensity
+    middle = np.median(ratios, axis=1, keepdims=True)
+    return float(np.median(np.hypot(*(ratios - middle))) / max(float(np.hypot(*middle)[0]), 1e-9))
 
 
 def _starts(length: int) -> list[int]:
