@@ -27,6 +27,10 @@ class ImageError(SimmatError):
     """A file or an array is not an image that can be opened."""
 
 
+class SeparateImagesError(ImageError):
+    """Several files that have nothing to do with each other, where one image was looked for."""
+
+
 class AmbiguousAxesError(ImageError):
     """An array whose channel axis cannot be known; the user is asked.
 

@@ -9,14 +9,19 @@ import numpy as np
 import pytest
 import tifffile
 from balls import balls, pixels
+from PIL import Image
 
 pytest.importorskip("napari")
 if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
     pytest.skip("needs a display", allow_module_level=True)
 
 import yaml
-from qtpy.QtCore import QPoint
-from qtpy.QtWidgets import QWidget
+from napari.qt import QtViewer
+from napari.settings import get_settings
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtWidgets import QApplication, QWidget
 
 import napari_simmat
 from napari_simmat.errors import ImageError
@@ -56,6 +61,23 @@ class Opening:
         self.viewer.open([str(path) for path in paths], plugin="napari-simmat", stack=stack)
         self.settled()
 
+    @property
+    def canvas(self):
+        """What takes drops: the welcome widget while there is no layer, else napari's viewer."""
+        (viewer,) = self.panel.window().findChildren(QtViewer)
+        (welcome,) = (
+            each for each in viewer.findChildren(QWidget) if type(each).__name__ == "QtWelcomeWidget"
+        )
+        return viewer if self.viewer.layers else welcome
+
+    def drop(self, *paths):
+        enter, drop, _data = drop_of(*paths)
+        canvas = self.canvas
+        QApplication.sendEvent(canvas, enter)
+        QApplication.sendEvent(canvas, drop)
+        assert not canvas.property("drag")
+        self.until(lambda: self.panel.controller.executor.current is None)
+
     def settled(self):
         self.until(
             lambda: (
@@ -70,6 +92,14 @@ class Opening:
         box.setCurrentIndex(index)
         box.activated.emit(index)
         self.until(lambda: self.images.image is not before and not self.images.is_moving)
+
+
+def drop_of(*paths, held=Qt.KeyboardModifier.NoModifier):
+    """Files come over a widget and are dropped: both events, and their data, which must live as long."""
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    how = Qt.CopyAction, data, Qt.LeftButton, held
+    return QDragEnterEvent(QPoint(50, 50), *how), QDropEvent(QPointF(50, 50), *how), data
 
 
 def polarized(folder, shape=(24, 32)):
@@ -145,6 +175,65 @@ def test_a_broken_file_is_an_error_in_one_sentence_and_the_window_lives_on(windo
     np.save(tmp_path / "good.npy", pixels(1)[0])
     window.open(tmp_path / "good.npy")
     assert window.images.image.name == "good"
+
+
+def test_files_dropped_on_the_window_are_opened_without_a_question(window, tmp_path):
+    Image.fromarray(np.moveaxis(pixels(3), 0, -1).astype(np.uint8)).save(tmp_path / "photo.png")
+    (tmp_path / "points.csv").write_text("index,axis-0,axis-1\n0.0,5.0,7.0\n")
+    readers = dict(get_settings().plugins.extension2reader)
+    window.drop(tmp_path / "photo.png", tmp_path / "points.csv")  # the second one is nothing for us
+    window.settled()
+
+    assert window.viewer.layers["points"].data.shape == (1, 2)
+    assert window.viewer.layers[0].metadata[IMAGE].modality == "rgb"
+    assert get_settings().plugins.extension2reader == readers
+
+    window.drop(*polarized(tmp_path))
+    photo, polarized_layer = window.images.layers
+    assert photo.name == "photo"
+    assert polarized_layer.metadata[IMAGE].roles[:3] == ("s0", "s1", "s2")
+
+
+def test_a_drop_that_cannot_be_opened_is_a_sentence_and_the_window_lives_on(window, tmp_path):
+    (tmp_path / "broken.tif").write_bytes(b"II*\0 and nothing more")
+    folder = tmp_path / "angles"
+    folder.mkdir()
+    first, *_ = polarized(folder)
+    tifffile.imwrite(first, np.ones((8, 9), np.uint16))
+    records = len(notification_manager.records)
+
+    window.drop(tmp_path / "broken.tif")
+    assert "broken.tif is truncated" in window.panel.footer.message.text()
+    window.drop(folder)  # four angles, one of another size: no folder of somebody else's
+    assert first.name in window.panel.footer.message.text()
+    said = [record.message for record in notification_manager.records[records:]]
+    assert len(said) == 2
+    assert "broken.tif is truncated" in said[0]
+    assert not window.viewer.layers
+
+    np.save(tmp_path / "good.npy", pixels(1)[0])
+    window.drop(tmp_path / "good.npy")
+    window.settled()
+    assert window.images.image.name == "good"
+
+
+def test_with_alt_or_shift_and_without_the_panel_drops_are_naparis(window, tmp_path):
+    np.save(tmp_path / "good.npy", pixels(1)[0])
+    drops = window.panel.controller._drops
+    assert drops._watched
+    for held in (Qt.AltModifier, Qt.ShiftModifier):
+        _, event, _data = drop_of(tmp_path / "good.npy", held=held)
+        assert not drops.eventFilter(window.canvas, event)
+    _, event, data = drop_of()
+    data.setUrls([QUrl("https://example.org/image.tif")])
+    assert not drops.eventFilter(window.canvas, event)
+
+    canvas = window.canvas
+    window.viewer.window.remove_dock_widget(window.panel)
+    _, event, _data = drop_of(tmp_path / "good.npy")
+    assert not drops._watched
+    assert not drops.eventFilter(canvas, event)
+    assert window.panel.controller.executor.current is None
 
 
 def test_temperatures_are_chosen_by_their_range_without_reopening(window, tmp_path):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_simmat.errors import ImageError
+from napari_simmat.errors import ImageError, SeparateImagesError
 from napari_simmat.images import open_dataset, sample_path
 from napari_simmat.images.files.contents import SUFFIXES, is_zarr, kind_of
 from napari_simmat.images.opened import open_file
@@ -81,7 +80,7 @@ def _may_be_ours(path: Path) -> bool:
 
 
 def _is_image_folder(path: Path) -> bool:
-    """Whether the files in a folder make up one image; a folder of anything else is told by its names alone."""
+    """Whether the files in a folder belong together; what does not fit or is damaged is said when it is opened."""
     try:
         files = [Path(entry.path) for entry in os.scandir(path) if entry.is_file()]
     except OSError:
@@ -90,15 +89,42 @@ def _is_image_folder(path: Path) -> bool:
         return False
     try:
         open_file(path)
-    except ImageError:
+    except SeparateImagesError:
         return False
+    except ImageError:
+        return True
     return True
 
 
 def _read(path: str | list[str], **_: Any) -> list[LayerData]:
-    """One layer for files that make up one image, else one for each."""
     paths = [Path(each) for each in ([path] if isinstance(path, str) else path)]
+    layers, problems = read_files(paths)
+    if problems and not layers:
+        raise ImageError(" ".join(problems))
+    for sentence in problems:
+        from napari.utils.notifications import show_warning  # only where somebody is there to read it
+
+        show_warning(sentence)
+    return layers
+
+
+def read_files(paths: Sequence[Path]) -> tuple[list[LayerData], list[str]]:
+    """One layer for files that make up one image, else one for each, and a sentence for each that cannot be opened.
+
+    Also where files belong together but do not fit they are opened one by one, and it is said why.
+    """
+    layers: list[LayerData] = []
+    problems: list[str] = []
     if len(paths) > 1:
-        with suppress(ImageError):
-            return [opened_layer(open_file(paths))]
-    return [read_layer(each) for each in paths]
+        try:
+            return [opened_layer(open_file(paths))], []
+        except SeparateImagesError:
+            pass
+        except ImageError as error:
+            problems.append(str(error))
+    for each in paths:
+        try:
+            layers.append(read_layer(each))
+        except ImageError as error:
+            problems.append(str(error))
+    return layers, list(dict.fromkeys(problems))

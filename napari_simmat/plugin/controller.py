@@ -15,6 +15,7 @@ from napari_simmat.images import ModalityProfile, MultiChannelImage
 from napari_simmat.images.profile_files import load_profile, save_profile
 from napari_simmat.inference.regions import Region, holds, is_large, region_at
 from napari_simmat.journal import Journal
+from napari_simmat.plugin.dropping import Drops
 from napari_simmat.plugin.executor import Executor
 from napari_simmat.plugin.geometry import to_pixels
 from napari_simmat.plugin.image_choice import ImageChoice
@@ -62,6 +63,7 @@ class Controller(QObject):
         self._waiting: tuple[float, float, Callable[[int, int], object]] | None = None
         self._mouse = CanvasMouse(viewer, on_click=self._on_click, on_drag=self._on_drag, on_box=self._on_box)
         self._keys = CanvasKeys(viewer, self._actions(), self._wants_keys, self)
+        self._drops = Drops(viewer, self.executor, self._on_problem, self)
         self._sync = QTimer(self)
         self._sync.setSingleShot(True)
         self._sync.setInterval(_SYNC_MS)
@@ -198,6 +200,7 @@ class Controller(QObject):
         for leave in (
             self._sync.stop,
             self._keys.close,
+            self._drops.close,
             self._mouse.close,
             self.images.close,
             self.stage.close,
@@ -227,9 +230,10 @@ class Controller(QObject):
             "next_candidate": self.annotator.cycle_candidate,
         }
 
-    def catch_tab(self, window: Any) -> None:
-        """Make Tab work on the canvas of this window."""
+    def enter(self, window: Any) -> None:
+        """Make Tab and dropped files work on the canvas of this window."""
         self._keys.catch_tab(window)
+        self._drops.catch(window)
 
     def _wants_keys(self) -> bool:
         return self._mouse.is_ours and self.images.layer is not None

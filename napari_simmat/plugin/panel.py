@@ -119,7 +119,7 @@ class SimmatPanel(QWidget):
         super().showEvent(event)
         window = self._main_window()
         if window is not None:
-            self.controller.catch_tab(window)
+            self.controller.enter(window)
             if self._browser_dock is None:
                 QTimer.singleShot(0, self.dock_browser)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from napari_simmat.errors import ImageError
+from napari_simmat.errors import SeparateImagesError
 from napari_simmat.images.files.contents import SUFFIXES
 from napari_simmat.images.files.gather_bands import gather_bands
 from napari_simmat.images.files.gather_cube import gather_cube
@@ -41,8 +41,10 @@ def gather(paths: Sequence[Path], name: str, part: str | None = None) -> Raw:
 
     Raises
     ------
-    ImageError
+    SeparateImagesError
         If they do not make up one image.
+    ImageError
+        If they belong together, but do not fit, or one is damaged.
     """
     files = sorted(paths)
     for gatherer in GATHERERS:
@@ -51,7 +53,7 @@ def gather(paths: Sequence[Path], name: str, part: str | None = None) -> Raw:
             return raw
     images = [path.name for path in files if path.name.lower().endswith(SUFFIXES)]
     listed = ", ".join(images[:3]) + (", ..." if len(images) > 3 else "")
-    raise ImageError(
+    raise SeparateImagesError(
         f"{name} holds {len(images)} image files"
         f"{f' ({listed})' if images else ''}, which do not make up one image by their names or metadata (four angles "
         "of polarization, one band per file); open one of them."
