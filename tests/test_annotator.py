@@ -8,11 +8,13 @@ import textwrap
 
 import numpy as np
 import pytest
-from balls import BALLS, ball, balls, iou
+from balls import BALLS, ball, balls, iou, pixels
 
 from napari_simmat.annotator import Annotator, ArrayTarget
 from napari_simmat.errors import AdapterError, Cancelled, PromptError, SimmatError, TrainingError
-from napari_simmat.images import open_labels
+from napari_simmat.images import MultiChannelImage, open_labels
+from napari_simmat.images.opened import Opened
+from napari_simmat.images.raw import Raw
 from napari_simmat.inference import Prompt, Segmenter
 from napari_simmat.journal import Journal
 
@@ -240,6 +242,23 @@ def test_objects_are_kept_when_the_image_is_switched(annotator, image):
 
     assert sorted(annotator.objects) == [1]
     assert len(annotator.corrections()) == 3
+
+
+def test_objects_stay_when_the_numbers_are_taken_for_something_else(journal):
+    opened = Opened(Raw(np.rint(pixels(1)[0]).astype("u2"), "YX"), "frame", "frame")
+    stored, frame = opened.image(), opened.image(sample_format="mosaic 90-45-135-0")
+    annotator = Annotator(stored, journal=journal)
+    _accept(annotator, 1)
+    annotator.set_image(frame)
+    assert sorted(annotator.objects) == [1]
+    _accept(annotator, 2)
+    annotator.set_image(opened.image(sample_format="centikelvin"))
+    assert sorted(annotator.objects) == [1, 2]
+
+    later = Annotator(frame, journal=journal)
+
+    assert sorted(later.objects) == [1, 2]
+    assert len(journal.read(MultiChannelImage(stored.data).content_key()).records) == 2
 
 
 def test_only_the_newest_click_is_answered(image):

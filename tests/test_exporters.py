@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dask.array as da
 import numpy as np
 import pytest
 import tifffile
@@ -17,7 +18,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from scipy import ndimage
 
-from napari_simmat.errors import ExportError
+from napari_simmat.errors import ExportError, ImageError
 from napari_simmat.exporters import FORMATS, export
 from napari_simmat.exporters.outlines import outlines
 from napari_simmat.images import Channel, MultiChannelImage, open_image, open_labels
@@ -65,6 +66,29 @@ def test_pycocotools_reads_the_very_masks_back(labels, image, tmp_path, capsys):
     assert count == 4
     np.testing.assert_array_equal(read, labels)
     assert coco.loadImgs(1) == [{"id": 1, "file_name": "scene.tif", "height": 40, "width": 60}]
+
+
+def test_the_table_reads_a_lazy_image_by_groups_of_channels_and_says_what_fails(labels, image, tmp_path):
+    blocks = []
+
+    def counted(block):
+        if block.size:
+            blocks.append(block.shape)
+        return block
+
+    stored = da.from_array(image.data, chunks=(3, 40, 60)).map_blocks(counted, meta=np.empty((0, 0, 0), "f4"))
+    lazy = MultiChannelImage(stored, image.channels, pixel_size=image.pixel_size, pixel_unit=image.pixel_unit)
+    export(labels, image, "csv", tmp_path / "a.csv")
+    export(labels, lazy, "csv", tmp_path / "b.csv")
+    assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
+    assert blocks == [(3, 40, 60)]
+
+    def vanished(block):
+        raise OSError("no such file")
+
+    gone = stored.map_blocks(vanished, meta=np.empty((0, 0, 0), "f4"))
+    with pytest.raises(ImageError, match="check that the file is still there"):
+        export(labels, MultiChannelImage(gone, image.channels), "csv", tmp_path / "c.csv")
 
 
 def test_the_table_agrees_with_numpy(labels, image, tmp_path):

@@ -108,3 +108,31 @@ def test_two_files_with_one_stem_are_refused(folder):
     add_labels(folder, "a.tif")
     with pytest.raises(ImageError, match=r"both a\.png and a\.tif"):
         open_dataset(folder)
+
+
+def test_a_folder_of_four_angles_is_one_image(folder):
+    (folder / "images" / "glass").mkdir()
+    for angle in (0, 45, 90, 135):
+        plane = np.full((30, 40), 100 + angle, "u2")
+        tifffile.imwrite(folder / "images" / "glass" / f"I_{angle}.tif", plane)
+    add_labels(folder, "glass.png")
+    (folder / "images" / "rejected").mkdir()  # nothing is labelled after it
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        items = open_dataset(folder)
+    assert [item.stem for item in items] == ["a", "b", "c", "glass"]
+    image, labels = items[-1].load()
+    assert (image.modality, image.name) == ("polarization", "glass")
+    assert labels.shape == image.shape
+    add_image(folder, "glass.tif")  # a file of that name comes first
+    assert open_dataset(folder)[-1].image_path.name == "glass.tif"
+
+
+def test_zarr_folders_are_images_of_a_dataset(folder):
+    zarr = pytest.importorskip("zarr")
+    array = zarr.create_array(str(folder / "images" / "plate.zarr"), shape=(2, 30, 40), dtype="u2")
+    array[:] = 7
+    add_labels(folder, "plate.png")
+    item = open_dataset(folder, channel_axis=0)[-1]
+    assert item.stem == "plate"
+    assert item.load()[0].data.max() == 7

@@ -29,7 +29,7 @@ def table(objects: LabelObjects, image: MultiChannelImage) -> bytes:
     header += ["y0", "x0", "y1", "x1", "centroid_y", "centroid_x"]
     for name in _distinct([channel.name for channel in image.channels]):
         header += [f"mean {name}", f"std {name}"]
-    statistics = [_mean_and_std(np.asarray(channel), objects) for channel in image.data]
+    statistics = [_mean_and_std(plane, objects) for plane in image.planes()]
     centroids = _centroids(objects, areas)
 
     text = io.StringIO(newline="")

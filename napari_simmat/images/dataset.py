@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class DatasetItem:
     stem : str
         File name without suffix, which image and labels share.
     image_path, instances_path : Path
-        The two files.
+        The two files; the image may be a folder.
     modality, channel_axis, sample_format
         As in `open_image`.
     """
@@ -81,7 +82,8 @@ def open_dataset(
     Parameters
     ----------
     folder : path
-        Has the folders `images` and `instances`. Files of other kinds in them are passed over.
+        Has the folders `images` and `instances`. Files of other kinds in them are passed over; a folder in `images`
+        is one image of several files, such as four angles of polarization, and its name the stem.
     limit : int, optional
         Only so many, the first ones.
     modality, channel_axis, sample_format
@@ -104,6 +106,7 @@ def open_dataset(
     if limit is not None and limit < 1:
         raise ImageError(f"The limit is {limit} images, expected at least 1.")
     images, instances = (_by_stem(folder / name) for name in ("images", "instances"))
+    images |= _image_folders(folder / "images", instances.keys() - images.keys())
     stems = sorted(images.keys() & instances.keys())
     if not stems:
         raise ImageError(
@@ -145,6 +148,11 @@ def _by_stem(folder: Path) -> dict[str, Path]:
             )
         files[stem] = path
     return files
+
+
+def _image_folders(folder: Path, stems: Collection[str]) -> dict[str, Path]:
+    """Folders that are called as an image: of four angles or one band in each file, or a cube and its references."""
+    return {path.name: path for path in sorted(folder.iterdir()) if path.name in stems and path.is_dir()}
 
 
 def _named_by_a_header(folder: Path) -> set[str]:
