@@ -4,11 +4,34 @@ from __future__ import annotations
 
 import io
 import struct
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from napari_simmat.images.physics.thermal import Planck
+
+@dataclass(frozen=True)
+class Planck:
+    """How a camera's counts follow from the temperature it sees, by the constants that its file carries.
+
+    counts = r1 / (r2 (exp(b / T) - f)) - o, T in kelvin (FLIR's radiometric file format; ExifTool, tags PlanckR1, ...).
+    """
+
+    r1: float
+    r2: float
+    b: float
+    f: float
+    o: float
+
+    def counts(self, celsius):
+        kelvin = np.asarray(celsius, np.float64) + 273.15
+        return self.r1 / (self.r2 * (np.exp(self.b / kelvin) - self.f)) - self.o
+
+    def celsius(self, counts):
+        return (
+            self.b / np.log(self.r1 / (self.r2 * (np.asarray(counts, np.float64) + self.o)) + self.f) - 273.15
+        )
+
 
 CAMERA = Planck(r1=21106.77, r2=0.012545258, b=1501.0, f=1.0, o=-7340)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_simmat.images.physics.thermal import spectral_radiance
 from napari_simmat.images.simulate.bodies import Ellipsoid, Facets, Rod
 from napari_simmat.images.simulate.fresnel import (
     behind_polarizer,
@@ -25,7 +26,7 @@ from napari_simmat.images.simulate.metamers import (
     spectrum,
     tristimulus,
 )
-from napari_simmat.images.simulate.radiation import apparent_temperature, band_radiance, planck
+from napari_simmat.images.simulate.radiation import apparent_temperature, band_radiance
 from napari_simmat.images.simulate.sensor import Random, recorded
 
 ANGLES = np.linspace(0.0, np.pi / 2 - 1e-3, 200)
@@ -176,7 +177,7 @@ def test_a_pane_is_flat_on_top_and_bevelled_at_its_rim():
 def test_wiens_displacement_law():
     wavelengths = np.arange(2000.0, 20000.0, 1.0)
     for celsius in (-20.0, 26.85, 400.0):
-        brightest = wavelengths[np.argmax(planck(wavelengths, celsius))]
+        brightest = wavelengths[np.argmax(spectral_radiance(celsius, wavelengths))]
         assert brightest == pytest.approx(2.897771955e6 / (celsius + 273.15), abs=1.0)
 
 

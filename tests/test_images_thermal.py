@@ -8,15 +8,10 @@ import pytest
 from napari_simmat.errors import ImageError
 from napari_simmat.images.physics.thermal import (
     SCALES,
-    Planck,
-    brightness_temperature,
     scale_named,
     spectral_radiance,
     to_celsius,
 )
-
-# Of the order of a FLIR E-series camera.
-CAMERA = Planck(r1=21106.77, r2=0.012545258, b=1501.0, f=1.0, o=-7340.0)
 
 
 @pytest.mark.parametrize(
@@ -80,30 +75,12 @@ def test_units_are_understood_in_makers_spellings(words, scale):
     assert scale_named(words) == scale
 
 
-def test_planck_calibration_is_inverted_exactly():
-    celsius = np.linspace(-20, 120, 29)
-    np.testing.assert_allclose(CAMERA.celsius(CAMERA.counts(celsius)), celsius, atol=1e-4)
-
-
-def test_emissivity_mixes_own_and_reflected_counts():
-    seen = 0.9 * CAMERA.counts(60.0) + 0.1 * CAMERA.counts(15.0)
-    assert CAMERA.celsius(seen, emissivity=0.9, reflected=15) == pytest.approx(60, abs=1e-4)
-    assert CAMERA.celsius(seen) < 60
-    assert CAMERA.celsius(CAMERA.counts(22.0), emissivity=0.3, reflected=22) == pytest.approx(22, abs=1e-4)
-
-
-def test_counts_without_a_temperature_are_missing():
-    assert np.isnan(CAMERA.celsius([7340.0, 0.0])).tolist() == [True, True]
-    with pytest.raises(ImageError, match="emissivity is 0"):
-        CAMERA.celsius([9000], emissivity=0)
-
-
 def test_black_body_peaks_where_wien_says_and_sums_to_stefan_boltzmann():
     kelvin = 310.0
     nanometres = np.linspace(500, 400_000, 400_000)
     radiance = np.array(spectral_radiance(kelvin - 273.15, nanometres))
     assert nanometres[radiance.argmax()] == pytest.approx(2.897771955e6 / kelvin, abs=1)
-    total = np.pi * np.trapezoid(radiance, nanometres * 1e-3)
+    total = np.pi * np.trapezoid(radiance, nanometres * 1e-9)
     assert total == pytest.approx(5.670374419e-8 * kelvin**4, rel=2e-4)
 
 
@@ -111,11 +88,3 @@ def test_black_body_radiance_scales_with_the_fifth_power_along_wiens_law():
     # L(w / s, s T) = s^5 L(w, T)
     one = spectral_radiance(300 - 273.15, 10_000)
     assert spectral_radiance(600 - 273.15, 5_000) == pytest.approx(32 * one, rel=1e-12)
-
-
-@pytest.mark.parametrize("wavelength", [1600, 4000, 10_000])
-def test_brightness_temperature_is_the_inverse(wavelength):
-    celsius = np.array([-60.0, 0, 36.6, 900])
-    back = brightness_temperature(spectral_radiance(celsius, wavelength), wavelength)
-    np.testing.assert_allclose(back, celsius, atol=1e-4)
-    assert np.isnan(brightness_temperature([0.0, -1], wavelength)).all()

@@ -19,8 +19,6 @@ __all__ = [
     "SCALES",
     "ZERO_CELSIUS",
     "LinearScale",
-    "Planck",
-    "brightness_temperature",
     "scale_named",
     "spectral_radiance",
     "to_celsius",
@@ -28,10 +26,8 @@ __all__ = [
 
 ZERO_CELSIUS = 273.15  # K, by definition
 
-# First and second radiation constants, from h, c and k, which are exact since 2019 (BIPM, SI brochure).
-H, C, K = 6.62607015e-34, 299792458.0, 1.380649e-23
-FIRST_CONSTANT = 2 * H * C**2  # W m^2 / sr
-SECOND_CONSTANT = H * C / K  # m K
+# Exact since 2019 (BIPM, SI brochure).
+PLANCK, LIGHT, BOLTZMANN = 6.62607015e-34, 299_792_458.0, 1.380649e-23  # J s, m/s, J/K
 
 
 @dataclass(frozen=True)
@@ -125,59 +121,7 @@ def to_celsius(values: Any, scale: str) -> Any:
     return np.where(np.isfinite(celsius), celsius, np.nan).astype(np.float32)
 
 
-@dataclass(frozen=True)
-class Planck:
-    """Calibration of a radiometric FLIR camera: how its counts follow from the temperature it sees.
-
-    counts = r1 / (r2 (exp(b / T) - f)) - o, T in kelvin: Planck's law over the camera's band with constants fitted by
-    the maker (FLIR's radiometric file format; ExifTool, tags PlanckR1, PlanckR2, PlanckB, PlanckF, PlanckO).
-    """
-
-    r1: float
-    r2: float
-    b: float
-    f: float
-    o: float
-
-    def counts(self, celsius: ArrayLike) -> NDArray[np.float64]:
-        """What the camera stores for a black body of these degrees Celsius."""
-        kelvin = np.asarray(celsius, np.float64) + ZERO_CELSIUS
-        return np.asarray(self.r1 / (self.r2 * (np.exp(self.b / kelvin) - self.f)) - self.o)
-
-    def celsius(
-        self, counts: ArrayLike, *, emissivity: float = 1.0, reflected: float = 20.0
-    ) -> NDArray[np.float32]:
-        """Temperature of a surface without the atmosphere between: counts = e x own + (1 - e) x reflected.
-
-        Parameters
-        ----------
-        counts : array_like
-            As stored.
-        emissivity : float
-            Of the surface, above 0, at most 1.
-        reflected : float
-            Degrees Celsius of what the surface mirrors.
-
-        Returns
-        -------
-        ndarray, float32
-            Degrees Celsius; NaN where no temperature gives this count.
-
-        Raises
-        ------
-        ImageError
-            If the emissivity is not between 0 and 1.
-        """
-        if not 0 < emissivity <= 1:
-            raise ImageError(f"The emissivity is {emissivity:g}, expected a number above 0 and at most 1.")
-        own = (np.asarray(counts, np.float64) - (1 - emissivity) * self.counts(reflected)) / emissivity
-        with np.errstate(divide="ignore", invalid="ignore"):
-            kelvin = self.b / np.log(self.r1 / (self.r2 * (own + self.o)) + self.f)
-        kelvin = np.where(np.isfinite(kelvin) & (kelvin > 0), kelvin, np.nan)
-        return (kelvin - ZERO_CELSIUS).astype(np.float32)
-
-
-def spectral_radiance(celsius: ArrayLike, wavelength_nm: float) -> NDArray[np.float64]:
+def spectral_radiance(celsius: ArrayLike, wavelength_nm: ArrayLike) -> NDArray[np.float64]:
     """Radiance of a black body at one wavelength, by Planck's law.
 
     L = 2 h c^2 / w^5 / (exp(h c / (w k T)) - 1) (M. Planck, Annalen der Physik 309, 1901).
@@ -186,36 +130,14 @@ def spectral_radiance(celsius: ArrayLike, wavelength_nm: float) -> NDArray[np.fl
     ----------
     celsius : array_like
         Temperature in degrees Celsius, above -273.15.
-    wavelength_nm : float
-        Wavelength in nanometres.
+    wavelength_nm : array_like
+        Wavelength in nanometres; both are broadcast against each other.
 
     Returns
     -------
     ndarray, float64
-        W / (m^2 sr µm).
+        W / (m^2 sr m).
     """
-    w = wavelength_nm * 1e-9
+    w = np.asarray(wavelength_nm, np.float64) * 1e-9
     kelvin = np.asarray(celsius, np.float64) + ZERO_CELSIUS
-    return np.asarray(1e-6 * FIRST_CONSTANT / w**5 / np.expm1(SECOND_CONSTANT / (w * kelvin)))
-
-
-def brightness_temperature(radiance: ArrayLike, wavelength_nm: float) -> NDArray[np.float32]:
-    """Degrees Celsius of the black body that has this radiance: the inverse of `spectral_radiance`.
-
-    Parameters
-    ----------
-    radiance : array_like
-        W / (m^2 sr µm).
-    wavelength_nm : float
-        Wavelength in nanometres.
-
-    Returns
-    -------
-    ndarray, float32
-        NaN where the radiance is not positive.
-    """
-    w = wavelength_nm * 1e-9
-    radiance = np.asarray(radiance, np.float64)
-    seen = np.where(radiance > 0, radiance, np.nan)
-    kelvin = SECOND_CONSTANT / (w * np.log1p(1e-6 * FIRST_CONSTANT / w**5 / seen))
-    return (kelvin - ZERO_CELSIUS).astype(np.float32)
+    return np.asarray(2 * PLANCK * LIGHT**2 / w**5 / np.expm1(PLANCK * LIGHT / (w * BOLTZMANN * kelvin)))

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from napari_simmat.images.simulate.radiation import ZERO_CELSIUS, apparent_temperature, band_radiance
+from napari_simmat.images.physics.thermal import ZERO_CELSIUS
+from napari_simmat.images.simulate.radiation import apparent_temperature, band_radiance
 from napari_simmat.images.simulate.sensor import Random, place, smooth_noise
 
 __all__ = ["WARM_SETS", "herd_scene"]

@@ -11,35 +11,13 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ZERO_CELSIUS", "apparent_temperature", "band_radiance", "planck"]
+from napari_simmat.images.physics.thermal import spectral_radiance
+
+__all__ = ["apparent_temperature", "band_radiance"]
 
 Floats = NDArray[np.float64]
 
-ZERO_CELSIUS = 273.15  # K
-LIGHT = 299_792_458.0  # m/s
-PLANCK = 6.62607015e-34  # J s
-BOLTZMANN = 1.380649e-23  # J/K
 MICROBOLOMETER = (7500.0, 13500.0)  # nm
-
-
-def planck(wavelength_nm: Floats | float, celsius: Floats | float) -> Floats:
-    """Spectral radiance of a black body: 2 h c^2 / w^5 / (exp(h c / (w k T)) - 1).
-
-    Parameters
-    ----------
-    wavelength_nm, celsius : float or ndarray
-        Broadcast against each other.
-
-    Returns
-    -------
-    ndarray
-        In W / (m^2 sr m).
-    """
-    wavelength = np.asarray(wavelength_nm, float) * 1e-9
-    kelvin = np.asarray(celsius, float) + ZERO_CELSIUS
-    return np.asarray(
-        2 * PLANCK * LIGHT**2 / wavelength**5 / np.expm1(PLANCK * LIGHT / (wavelength * BOLTZMANN * kelvin))
-    )
 
 
 def band_radiance(celsius: Floats | float, band_nm: tuple[float, float] = MICROBOLOMETER) -> Floats:
@@ -61,7 +39,7 @@ def band_radiance(celsius: Floats | float, band_nm: tuple[float, float] = MICROB
     nodes, weights = np.polynomial.legendre.leggauss(24)
     total = np.zeros(np.shape(celsius))
     for node, weight in zip(nodes, weights, strict=True):
-        total = total + weight * planck((low + high) / 2 + node * (high - low) / 2, celsius)
+        total = total + weight * spectral_radiance(celsius, (low + high) / 2 + node * (high - low) / 2)
     return np.asarray(total * (high - low) / 2 * 1e-9)
 
 
