@@ -14,7 +14,7 @@ import typer
 
 from napari_simmat import __version__
 from napari_simmat._cli import dataset_commands, image_commands
-from napari_simmat._cli.options import ChannelAxis, Modality
+from napari_simmat._cli.options import ChannelAxis, Modality, Part, SampleFormat, Slice, parse_slice
 from napari_simmat._cli.terminal import run
 
 app = typer.Typer(
@@ -61,6 +61,9 @@ def open_window(
     paths: Annotated[list[Path] | None, typer.Argument(metavar="PATH", help="Images to load.")] = None,
     modality: Modality = None,
     channel_axis: ChannelAxis = None,
+    sample_format: SampleFormat = None,
+    slice_: Slice = None,
+    part: Part = None,
 ) -> None:
     """Open napari with the panel docked and files loaded."""
     for path in paths or []:
@@ -71,7 +74,20 @@ def open_window(
             )
     from napari_simmat._cli.window import plugin
 
-    plugin().open_window(paths or [], modality=modality, channel_axis=channel_axis)
+    window = plugin()
+    index = None
+    if slice_ is not None and paths:
+        from napari_simmat.images import open_file
+
+        index = parse_slice(slice_, open_file(paths[0], part=part).stack(channel_axis))
+    window.open_window(
+        paths or [],
+        modality=modality,
+        channel_axis=channel_axis,
+        sample_format=sample_format,
+        index=index,
+        part=part,
+    )
 
 
 @app.command(name="demo")

@@ -15,6 +15,7 @@ pytest.importorskip("napari")
 if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
     pytest.skip("needs a display", allow_module_level=True)
 
+import napari
 import yaml
 from napari.qt import QtViewer
 from napari.settings import get_settings
@@ -24,6 +25,8 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QWidget
 
 import napari_simmat
+import napari_simmat.plugin.window as window_module
+from napari_simmat.cli import main
 from napari_simmat.errors import ImageError
 from napari_simmat.images.files.contents import SUFFIXES
 from napari_simmat.images.files.envi_header import DATA_SUFFIXES
@@ -415,3 +418,36 @@ def test_nothing_is_cut_off(window, tmp_path):
     for widget in window.section.findChildren(QWidget):
         if widget.isVisible():
             assert widget.mapToGlobal(QPoint(widget.width(), 0)).x() <= right, widget
+
+
+def test_a_file_is_opened_in_the_window_as_the_command_line_says(
+    make_napari_viewer_proxy, qtbot, tmp_path, monkeypatch
+):
+    path, data = stack_file(tmp_path)
+    viewer, panels = make_napari_viewer_proxy(), []
+    monkeypatch.setattr(napari, "Viewer", lambda **options: viewer)
+    monkeypatch.setattr(napari, "run", lambda: None)
+    dock = window_module.dock_panel
+    monkeypatch.setattr(
+        window_module,
+        "dock_panel",
+        lambda viewer: panels.append(dock(viewer, journal=Journal(tmp_path / "journal"))),
+    )
+    monkeypatch.setattr("napari_simmat.annotator.Annotator._encode", lambda self: None)
+
+    with pytest.raises(SystemExit) as end:
+        main(["open", str(path), "--slice", "T=2", "--modality", "hyperspectral"])
+    assert end.value.code == 0
+    (panel,) = panels
+    qtbot.waitUntil(lambda: panel.controller.images.image is not None, timeout=PATIENCE_MS)
+
+    image = panel.controller.images.image
+    assert image.modality == "hyperspectral"
+    np.testing.assert_array_equal(image.data, data[2])
+    panel.controller.close()
+    with pytest.raises(SystemExit) as end:
+        main(["open", str(path), "--slice", "T=9"])
+    assert end.value.code == 1
+    with pytest.raises(SystemExit) as end:
+        main(["open", str(path), "--sample-format", "stokes"])
+    assert end.value.code == 1

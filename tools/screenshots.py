@@ -4,8 +4,10 @@ Run it wherever napari can open a window; without a display, under Xvfb:
 
     xvfb-run -a -s "-screen 0 1440x900x24" python tools/screenshots.py
 
-It annotates a bundled scene whose objects red, green and blue do not tell apart, as a person would: click, refine,
-accept, learn, click better. Whatever changes in the panel changes in the pictures, so they cannot rot.
+It annotates bundled scenes as a person would: click, refine, accept, learn, click better. Whatever changes in the
+panel changes in the pictures, so they cannot rot. The pictures of a training take minutes, the others seconds:
+
+    python tools/screenshots.py --only polarization,spectrum
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ import dataclasses
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,8 @@ import numpy as np
 
 WIDTH, HEIGHT = 1280, 800
 PATIENCE_S = 900.0
+
+PICTURES = ("refine", "learn", "window", "polarization", "spectrum")
 
 
 class Hand:
@@ -62,8 +67,8 @@ class Hand:
         self.until(lambda: self.annotator.segmenter is not None and not self.annotator.is_encoding)
         self.wait()
 
-    def open(self, image: Any, truth: np.ndarray, *, name: str) -> None:
-        """Open an image, choose it and show it in false colour, which tells the objects apart."""
+    def open(self, image: Any, *, name: str, view: str) -> None:
+        """Open an image, choose it and show it in the way that has these words in its name."""
         from napari_simmat.plugin.pictures import add_layer, layer_data
 
         shown = [layer for layer in self.viewer.layers if layer.visible]
@@ -75,7 +80,7 @@ class Hand:
         self.ready()
         self.viewer.reset_view()
         combo = self.panel.image.shown
-        combo.setCurrentIndex(next(i for i in range(combo.count()) if "false colour" in combo.itemText(i)))
+        combo.setCurrentIndex(next(i for i in range(combo.count()) if view in combo.itemText(i)))
         combo.activated.emit(combo.currentIndex())
         self.wait(1.0)
 
@@ -134,27 +139,77 @@ def main() -> None:
     """Make all pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs")
+    parser.add_argument("--only", default=",".join(PICTURES), help="which of them, separated by commas")
     parser.add_argument("--steps", type=int, default=0, help="steps of the training; 0: as many as are best")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         os.environ["NAPARI_SIMMAT_HOME"] = home  # the pictures show a first session, whoever makes them
-        take_pictures(options.out, options.steps)
+        only = options.only.split(",")
+        if {"refine", "learn", "window"} & set(only):
+            take_job(options.out, options.steps)
+        if "polarization" in only:
+            take_polarization(options.out)
+        if "spectrum" in only:
+            take_spectrum(options.out)
 
 
-def take_pictures(out: Path, steps: int) -> None:
-    """Open the window, do the job, and photograph it on the way."""
+@contextmanager
+def hand_on_window() -> Iterator[Hand]:
+    """A new window with the panel, closed in the end."""
     import napari
 
-    from napari_simmat.images import open_dataset, sample_path
     from napari_simmat.plugin.window import dock_panel
 
-    train, test = (open_dataset(sample_path(f"camouflage-{part}"))[0].load() for part in ("train", "test"))
     viewer = napari.Viewer(title="napari: SimMat")
     viewer.window.resize(WIDTH, HEIGHT)
     hand = Hand(viewer, dock_panel(viewer))
-    hand.panel.train.auto.click()  # one training, when all objects are there
+    hand.panel.train.auto.click()  # one training at most, when all objects are there
+    yield hand
+    viewer.close()
+    hand.wait(0.5)
 
-    hand.open(*train, name="camouflage")
+
+def sample(name: str) -> tuple[Any, np.ndarray]:
+    """The first image of a bundled dataset with the true labels."""
+    from napari_simmat.images import open_dataset, sample_path
+
+    return open_dataset(sample_path(name))[0].load()
+
+
+def take_polarization(out: Path) -> None:
+    """Clear glass, which is bright where its surface turns the light: the angle as hue, the degree as saturation."""
+    image, truth = sample("glass-train")
+    with hand_on_window() as hand:
+        hand.open(image, name="glass", view="HSV")
+        by_size = sorted((truth == n for n in np.unique(truth) if n), key=np.count_nonzero, reverse=True)
+        annotate(hand, by_size[0], clicks=6)
+        hand.key("C")
+        annotate(hand, by_size[1], clicks=6)
+        hand.photograph(out / "polarization.png")
+
+
+def take_spectrum(out: Path) -> None:
+    """A retouched painting: what looks alike has spectra of its own."""
+    image, truth = sample("metamers-train")
+    with hand_on_window() as hand:
+        hand.open(image, name="painting", view="principal")
+        by_size = sorted((truth == n for n in np.unique(truth) if n), key=np.count_nonzero, reverse=True)
+        for wanted in by_size[:2]:
+            annotate(hand, wanted, clicks=8)
+            hand.key("C")
+        hand.until(lambda: len(hand.panel.browser.plot.objects) == 2)
+        hand.photograph(out / "spectrum.png")
+
+
+def take_job(out: Path, steps: int) -> None:
+    """The main job from the first click to the better mask of an image that was not seen before."""
+    with hand_on_window() as hand:
+        _take_job(hand, out, steps)
+
+
+def _take_job(hand: Hand, out: Path, steps: int) -> None:
+    train, test = sample("camouflage-train"), sample("camouflage-test")
+    hand.open(train[0], name="camouflage", view="false colour")
     objects = [train[1] == n for n in np.unique(train[1]) if n]
     for wanted in objects:
         annotate(hand, wanted, clicks=8)
@@ -169,15 +224,13 @@ def take_pictures(out: Path, steps: int) -> None:
     hand.ready()
     print(hand.annotator.reports[-1].reason, hand.annotator.reports[-1].seconds)
 
-    hand.open(*test, name="camouflage, unseen")
+    hand.open(test[0], name="camouflage, unseen", view="false colour")
     objects = sorted((test[1] == n for n in np.unique(test[1]) if n), key=np.count_nonzero)
     for wanted in objects[:-1]:
         annotate(hand, wanted, clicks=1)
         hand.key("C")
     annotate(hand, objects[-1], clicks=1)
     hand.photograph(out / "window.png")
-    viewer.close()
-    hand.wait(0.5)
 
 
 if __name__ == "__main__":

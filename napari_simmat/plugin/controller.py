@@ -327,6 +327,8 @@ class Controller(QObject):
             self._ask_at(*waiting)
 
     def _on_ready(self, restored: int) -> None:
+        if self.stage.image_layer is None:  # closed meanwhile
+            return
         self._try(self._show_objects)
         self.stage.prepare()
 

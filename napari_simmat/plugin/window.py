@@ -9,10 +9,11 @@ from typing import Any
 import napari
 from qtpy.QtCore import QTimer
 
-from napari_simmat.images import open_image
+from napari_simmat.images.opened import open_file
 from napari_simmat.journal import Journal
 from napari_simmat.plugin.panel import SimmatPanel
 from napari_simmat.plugin.pictures import add_layer, layer_data, read_layer
+from napari_simmat.plugin.taken import Taken
 
 _TITLE = "SimMat"
 
@@ -32,7 +33,13 @@ def dock_panel(viewer: Any, *, journal: Journal | None = None) -> SimmatPanel:
 
 
 def open_window(
-    paths: Sequence[str | Path] = (), *, modality: str | None = None, channel_axis: int | None = None
+    paths: Sequence[str | Path] = (),
+    *,
+    modality: str | None = None,
+    channel_axis: int | None = None,
+    sample_format: str | None = None,
+    index: Sequence[int] | None = None,
+    part: str | None = None,
 ) -> None:
     """Open napari with the panel and the files, and return when it is closed.
 
@@ -40,24 +47,29 @@ def open_window(
     ----------
     paths : sequence of path
         Each becomes one image layer; the last one is worked on first.
-    modality, channel_axis
-        As `napari_simmat.open_image` takes them.
+    modality, channel_axis, sample_format, index, part
+        As `napari_simmat.open_image` takes them; the slice can be left with napari's sliders.
 
     Raises
     ------
     ImageError
         If a file is no image; no window is opened then.
     """
-    told = modality is not None or channel_axis is not None
-    layers = [
-        layer_data(open_image(path, modality=modality, channel_axis=channel_axis))
-        if told
-        else read_layer(path)
-        for path in paths
-    ]
+    told = any(each is not None for each in (modality, channel_axis, sample_format, index, part))
+    layers = []
+    for path in paths:
+        if not told:
+            layers.append(read_layer(path))
+            continue
+        taken = Taken(open_file(path, part=part), channel_axis, modality, sample_format)
+        if index is not None:
+            taken.image(index)  # refused before there is a window, if it is not in the stack
+        layers.append(layer_data(taken.image(), taken))
     viewer = napari.Viewer(title="napari: SimMat")
     for layer in layers:
         add_layer(viewer, layer)
+    for axis, position in enumerate(index or ()):
+        viewer.dims.set_current_step(axis, position)
     dock_panel(viewer)
     QTimer.singleShot(0, viewer.reset_view)  # the panel has made the canvas narrower
     napari.run()
