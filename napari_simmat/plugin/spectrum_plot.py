@@ -242,7 +242,7 @@ class SpectrumPlot(QWidget):
     def _draw_object(
         self, painter: QPainter, area: QRectF, between: tuple[float, float], each: ObjectSpectrum
     ) -> None:
-        colour = QColor.fromRgbF(*each.colour)
+        colour = self._legible(each.colour)
         band = QColor(colour)
         band.setAlpha(60)
         upper = self._points(area, between, self._scaled(each.mean + each.std))
@@ -283,11 +283,12 @@ class SpectrumPlot(QWidget):
                 fitting = painter.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, int(width) - 2)
                 painter.drawText(box, Qt.AlignmentFlag.AlignCenter, fitting)
             return
-        for value in ticks(left, right, 5):
+        for k, value in enumerate(ticks(left, right, 5)):
             x = area.left() + (value - left) / (right - left) * area.width()
-            painter.drawText(QRectF(x - 30, top, 60, height), Qt.AlignmentFlag.AlignHCenter, short(value))
-        word = "nm" if self._has_waves else "channel"
-        painter.drawText(QRectF(0, top, area.left() - 4, height), Qt.AlignmentFlag.AlignRight, word)
+            word = f"{short(value)} nm" if self._has_waves and not k else short(value)
+            painter.drawText(QRectF(x - 30, top, 60, height), Qt.AlignmentFlag.AlignHCenter, word)
+        if not self._has_waves:
+            painter.drawText(QRectF(0, top, area.left() - 4, height), Qt.AlignmentFlag.AlignRight, "channel")
 
     def _draw_marks(self, painter: QPainter, area: QRectF) -> None:
         left, right = self._span()
@@ -305,7 +306,7 @@ class SpectrumPlot(QWidget):
         metrics = painter.fontMetrics()
         x = area.left()
         entries = [("pixel", self._ink())] if self._pixel is not None else []
-        entries += [(f"{each.label}", QColor.fromRgbF(*each.colour)) for each in self._objects]
+        entries += [(f"{each.label}", self._legible(each.colour)) for each in self._objects]
         for word, colour in entries:
             painter.setPen(QPen(colour, 2))
             middle = 3 + metrics.height() / 2
@@ -319,6 +320,16 @@ class SpectrumPlot(QWidget):
         rest = QRectF(x, 3, area.right() - x, metrics.height())
         if metrics.horizontalAdvance(unit) <= rest.width():
             painter.drawText(rest, Qt.AlignmentFlag.AlignRight, unit)
+
+    def _legible(self, colour: tuple[float, float, float]) -> QColor:
+        """The colour of an object, as light or dark as it must be on this ground."""
+        shown = QColor.fromRgbF(*colour)
+        lightness = shown.lightnessF()
+        between = (0.45, 1.0) if self._ink().lightnessF() > 0.5 else (0.0, 0.6)
+        shown.setHslF(
+            max(0.0, shown.hslHueF()), shown.hslSaturationF(), min(max(lightness, between[0]), between[1])
+        )
+        return shown
 
     def _ink(self) -> QColor:
         return self.palette().text().color()
