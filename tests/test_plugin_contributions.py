@@ -12,8 +12,13 @@ from balls import balls, pixels
 
 pytest.importorskip("napari")
 
+import napari
+
+import napari_simmat.plugin.window as window_module
+from napari_simmat.cli import main
 from napari_simmat.errors import ImageError
 from napari_simmat.images import MultiChannelImage, as_image
+from napari_simmat.journal import Journal
 from napari_simmat.plugin import (
     get_reader,
     glass_sample,
@@ -182,3 +187,41 @@ def test_the_panel_opens_from_a_window_that_was_there_before_the_plugin(tmp_path
     assert ended.returncode == 0, ended.stderr
     assert "done" in ended.stdout
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.skipif(
+    sys.platform.startswith("linux") and not os.environ.get("DISPLAY"), reason="needs a display"
+)
+def test_a_file_is_opened_in_the_window_as_the_command_line_says(
+    make_napari_viewer_proxy, qtbot, tmp_path, monkeypatch
+):
+    path = tmp_path / "film.tif"
+    data = np.stack([pixels(2, seed=t) for t in range(3)])
+    tifffile.imwrite(path, data, metadata={"axes": "TCYX"}, ome=True)
+    viewer, panels = make_napari_viewer_proxy(), []
+    monkeypatch.setattr(napari, "Viewer", lambda **options: viewer)
+    monkeypatch.setattr(napari, "run", lambda: None)
+    dock = window_module.dock_panel
+    monkeypatch.setattr(
+        window_module,
+        "dock_panel",
+        lambda viewer: panels.append(dock(viewer, journal=Journal(tmp_path / "journal"))),
+    )
+    monkeypatch.setattr("napari_simmat.annotator.Annotator._encode", lambda self: None)
+
+    with pytest.raises(SystemExit) as end:
+        main(["open", str(path), "--slice", "T=2", "--modality", "hyperspectral"])
+    assert end.value.code == 0
+    (panel,) = panels
+    qtbot.waitUntil(lambda: panel.controller.images.image is not None, timeout=120_000)
+
+    image = panel.controller.images.image
+    assert image.modality == "hyperspectral"
+    np.testing.assert_array_equal(image.data, data[2])
+    panel.controller.close()
+    with pytest.raises(SystemExit) as end:
+        main(["open", str(path), "--slice", "T=9"])
+    assert end.value.code == 1
+    with pytest.raises(SystemExit) as end:
+        main(["open", str(path), "--sample-format", "stokes"])
+    assert end.value.code == 1

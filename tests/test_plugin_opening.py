@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -25,8 +26,6 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QWidget
 
 import napari_simmat
-import napari_simmat.plugin.window as window_module
-from napari_simmat.cli import main
 from napari_simmat.errors import ImageError
 from napari_simmat.images.files.contents import SUFFIXES
 from napari_simmat.images.files.envi_header import DATA_SUFFIXES
@@ -38,16 +37,32 @@ from napari_simmat.plugin.pictures import IMAGE, TAKEN, add_layer, layer_data
 PATIENCE_MS = 120_000
 
 
-@pytest.fixture
-def window(make_napari_viewer_proxy, qtbot, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def shared(qapp, tmp_path_factory):
     """A window with the panel, which opens images but does not encode them: that is tested elsewhere."""
-    monkeypatch.setattr("napari_simmat.annotator.Annotator._encode", lambda self: None)
-    viewer = make_napari_viewer_proxy(show=True)
-    panel = dock_panel(viewer, journal=Journal(tmp_path / "journal"))
-    yield Opening(viewer, panel, qtbot)
-    panel.controller.close()
-    for worker in panel.controller.executor.workers:
-        qtbot.waitUntil(lambda worker=worker: not worker.is_alive, timeout=PATIENCE_MS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("napari_simmat.annotator.Annotator._encode", lambda self: None)
+        viewer = napari.Viewer()
+        patch.setattr(viewer.window._qt_window, "_save_current_window_settings", lambda: None)
+        panel = dock_panel(viewer, journal=Journal(tmp_path_factory.mktemp("journal")))
+        yield viewer, panel
+        panel.controller.close()
+        for worker in panel.controller.executor.workers:
+            worker._thread.join(PATIENCE_MS / 1000)
+        viewer.close()
+    del viewer, panel
+    gc.collect()
+
+
+@pytest.fixture
+def window(shared, qtbot):
+    """The window without any layer: a new one for each test would take most of the time."""
+    viewer, panel = shared
+    viewer.layers.clear()
+    opening = Opening(viewer, panel, qtbot)
+    opening.until(lambda: opening.images.image is None and panel.controller.executor.current is None)
+    yield opening
+    panel.controller.said.disconnect(opening.hear)
 
 
 class Opening:
@@ -55,7 +70,10 @@ class Opening:
         self.viewer, self.panel, self.qtbot = viewer, panel, qtbot
         self.images, self.section = panel.controller.images, panel.image
         self.said = []
-        panel.controller.said.connect(lambda text, is_problem: self.said.append(text))
+        panel.controller.said.connect(self.hear)
+
+    def hear(self, text, is_problem):
+        self.said.append(text)
 
     def until(self, condition):
         self.qtbot.waitUntil(condition, timeout=PATIENCE_MS)
@@ -220,7 +238,7 @@ def test_a_drop_that_cannot_be_opened_is_a_sentence_and_the_window_lives_on(wind
     assert window.images.image.name == "good"
 
 
-def test_with_alt_or_shift_and_without_the_panel_drops_are_naparis(window, tmp_path):
+def test_with_alt_or_shift_and_after_the_panel_has_gone_drops_are_naparis(window, tmp_path):
     np.save(tmp_path / "good.npy", pixels(1)[0])
     drops = window.panel.controller._drops
     assert drops._watched
@@ -231,11 +249,10 @@ def test_with_alt_or_shift_and_without_the_panel_drops_are_naparis(window, tmp_p
     data.setUrls([QUrl("https://example.org/image.tif")])
     assert not drops.eventFilter(window.canvas, event)
 
-    canvas = window.canvas
-    window.viewer.window.remove_dock_widget(window.panel)
+    drops.close()
     _, event, _data = drop_of(tmp_path / "good.npy")
-    assert not drops._watched
-    assert not drops.eventFilter(canvas, event)
+    assert not drops.eventFilter(window.canvas, event)
+    drops.catch(window.panel.window())
     assert window.panel.controller.executor.current is None
 
 
@@ -353,12 +370,17 @@ def test_quick_sliding_opens_only_where_it_rests(window, tmp_path):
     path, _ = stack_file(tmp_path, times=8)
     window.open(path)
     opened = []
-    window.images.opened.connect(lambda layer, image: opened.append(image.name))
+
+    def hear(layer, image):
+        opened.append(image.name)
+
+    window.images.opened.connect(hear)
 
     for step in (3, 5, 1, 6):
         window.viewer.dims.set_current_step(0, step)
         window.qtbot.wait(10)
     window.until(lambda: window.images.index == (6,))
+    window.images.opened.disconnect(hear)
 
     assert opened == ["film T6"]
 
@@ -418,36 +440,3 @@ def test_nothing_is_cut_off(window, tmp_path):
     for widget in window.section.findChildren(QWidget):
         if widget.isVisible():
             assert widget.mapToGlobal(QPoint(widget.width(), 0)).x() <= right, widget
-
-
-def test_a_file_is_opened_in_the_window_as_the_command_line_says(
-    make_napari_viewer_proxy, qtbot, tmp_path, monkeypatch
-):
-    path, data = stack_file(tmp_path)
-    viewer, panels = make_napari_viewer_proxy(), []
-    monkeypatch.setattr(napari, "Viewer", lambda **options: viewer)
-    monkeypatch.setattr(napari, "run", lambda: None)
-    dock = window_module.dock_panel
-    monkeypatch.setattr(
-        window_module,
-        "dock_panel",
-        lambda viewer: panels.append(dock(viewer, journal=Journal(tmp_path / "journal"))),
-    )
-    monkeypatch.setattr("napari_simmat.annotator.Annotator._encode", lambda self: None)
-
-    with pytest.raises(SystemExit) as end:
-        main(["open", str(path), "--slice", "T=2", "--modality", "hyperspectral"])
-    assert end.value.code == 0
-    (panel,) = panels
-    qtbot.waitUntil(lambda: panel.controller.images.image is not None, timeout=PATIENCE_MS)
-
-    image = panel.controller.images.image
-    assert image.modality == "hyperspectral"
-    np.testing.assert_array_equal(image.data, data[2])
-    panel.controller.close()
-    with pytest.raises(SystemExit) as end:
-        main(["open", str(path), "--slice", "T=9"])
-    assert end.value.code == 1
-    with pytest.raises(SystemExit) as end:
-        main(["open", str(path), "--sample-format", "stokes"])
-    assert end.value.code == 1
