@@ -399,3 +399,11 @@ def test_the_layer_as_published_can_be_trained_instead(train_set):
     adapter = finetune(train_set[:1], mode="deep", mat="paper", steps=1)
     assert adapter.card.mat == "mat-paper"
     assert not any(name.startswith("mat.linear") for name in adapter.tensors)
+
+
+def test_without_the_gate_all_is_learnt_from_and_the_result_is_kept(train_set):
+    adapter = finetune(train_set[:1], steps=2, learning_rate=0.5, gate=False)  # far too fast to be any good
+    run = adapter.card.history[-1]
+    assert run.kept
+    assert run.held_out == 0
+    assert "without a check, as was asked for" in run.reason

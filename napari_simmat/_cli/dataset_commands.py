@@ -45,6 +45,10 @@ def finetune(
         str,
         typer.Option(metavar="NAME", help="Transfer layer to begin with: " + ", ".join(TRANSFER_NAMES) + "."),
     ] = "mat",
+    gate: Annotated[
+        bool,
+        typer.Option(help="Hold some objects out, and keep the adapter as it was if it does worse on them."),
+    ] = True,
     model: ModelFile = None,
     modality: Modality = None,
     channel_axis: ChannelAxis = None,
@@ -78,6 +82,7 @@ def finetune(
                 start=load_adapter(adapter),
                 mat=mat,
                 profile=wanted,
+                gate=gate,
                 on_step=lambda step, total, loss: report(step, total, f"loss {loss:.3f}"),
                 cancel=cancel,
                 base=load_model(model),

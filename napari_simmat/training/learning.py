@@ -106,6 +106,7 @@ def finetune(
     start: Adapter | None = None,
     mat: str = "mat",
     profile: ModalityProfile | None = None,
+    gate: bool = True,
     on_step: OnStep | None = None,
     cancel: threading.Event | None = None,
     base: BaseModel | None = None,
@@ -122,6 +123,9 @@ def finetune(
         Without `start`: which transfer layer to begin with, a key of `napari_simmat.models.TRANSFERS`.
     profile : ModalityProfile, optional
         Without `start`: how the images become model input, by default the built-in profile of the first one.
+    gate : bool
+        Hold objects out, and keep the adapter as it was if it does worse on them. Without it all objects are learnt
+        from and the result is kept, to be judged on images of one's own.
     steps, seed, learning_rate, start, on_step, cancel, base, device
         As for `quick`.
 
@@ -142,7 +146,7 @@ def finetune(
     if start is None and (mat != "mat" or profile is not None) and len(corrections):
         start = Adapter.untrained([image for image, _ in dataset], profile=profile, mat=mat, base=base)
     adapter, report = _learn(
-        mode, corrections, start, steps, learning_rate, seed, on_step, cancel, base, device
+        mode, corrections, start, steps, learning_rate, seed, on_step, cancel, base, device, gate=gate
     )
     if not report.kept:
         adapter = adapter.with_card(history=(*adapter.card.history, report))
@@ -160,6 +164,8 @@ def _learn(
     cancel: threading.Event | None,
     base: BaseModel | None,
     device: str | None,
+    *,
+    gate: bool = True,
 ) -> tuple[Adapter, TrainingReport]:
     """Split, train, judge, keep or roll back."""
     began = time.perf_counter()
@@ -173,7 +179,7 @@ def _learn(
         start = Adapter.untrained([group[0].image for group in corrections.by_image()], base=base)
     for group in corrections.by_image():
         start.fits(group[0].image)
-    folds = splits(corrections, most_images=recipe.judges[0], most_objects=recipe.judges[1])
+    folds = splits(corrections, most_images=recipe.judges[0], most_objects=recipe.judges[1]) if gate else []
     everything = list(corrections)
     few = len(folds) > 1 or not folds
     learnt_from = everything if few else folds[0].learn
@@ -212,7 +218,7 @@ def _learn(
         held_out_before=before,
         held_out_after=after,
         kept=kept,
-        reason=_verdict(kept, before, after, held_out, leave_one_out=few),
+        reason=_verdict(kept, before, after, held_out, leave_one_out=few) if gate else NO_GATE,
     )
     if not kept:
         return start, report
@@ -225,6 +231,9 @@ def _learn(
         }
     )
     return Adapter(run.adapter.profile, card, run.adapter.tensors), report
+
+
+NO_GATE = "Kept without a check, as was asked for: no object was held out."
 
 
 class _Run:
