@@ -15,6 +15,7 @@ import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
+import dask.array  # noqa: F401 - its import unpickles operators of its own, which no file asked for
 import numpy as np
 
 from malformed import SECRET, Case, load
