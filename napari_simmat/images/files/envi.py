@@ -23,6 +23,7 @@ from napari_simmat.images.image import Channel
 from napari_simmat.images.lazy import FileArray, from_file
 from napari_simmat.images.physics.reflectance import Reflectance, mean_line
 from napari_simmat.images.raw import Raw
+from napari_simmat.images.roles import BAD_BAND
 
 __all__ = ["is_reference", "read_envi"]
 
@@ -120,7 +121,7 @@ def _described(raw: Raw, header: EnviHeader) -> Raw:
     if len(widths) == header.bands and any(channel.wavelength_nm for channel in channels):
         unit = header.text("wavelength units")
         facts["bandwidth (FWHM)"] = f"{min(widths):g} to {max(widths):g} {unit}".strip()
-    bad = [i for i, channel in enumerate(channels) if channel.role == "bad band"]
+    bad = [i for i, channel in enumerate(channels) if channel.role == BAD_BAND]
     if header.items("bbl"):
         facts["bad bands"] = f"{len(bad)} of {header.bands}"
     if header.is_classification:
@@ -169,7 +170,7 @@ def _channels(header: EnviHeader) -> tuple[tuple[Channel, ...], list[str]]:
     if good and len(good) != count:
         said.append(f"The bad-band list has {len(good)} entries for {count} bands; it was left out.")
         good = []
-    roles = ["bad band" if good and not good[i] else "" for i in range(count)]
+    roles = [BAD_BAND if good and not good[i] else "" for i in range(count)]
     lengths: list[float | None] = list(wavelengths) if wavelengths else [None] * count
     channels = tuple(
         Channel(name, wavelength_nm=length, role=role)

@@ -461,7 +461,7 @@ class ChunkStore(LocalStore):
             )
         if self.most_bytes and status.st_size > self.most_bytes and not key.endswith(ZARR_METADATA):
             raise ImageError(
-                f"{self.root.name}/{key} has {status.st_size} bytes, more than a chunk's pixels; get the folder again."
+                f"{self.root.name}/{key} has {status.st_size} bytes, more than the pixels of a chunk; get it again."
             )
 
 

@@ -144,6 +144,8 @@ def _has_colour_cells(tiles: list[NDArray[Any]]) -> bool:
         lowest = np.minimum(np.minimum(red, blue), (green + other_green) / 2)
         contrasts.append(4 * (highest - lowest) / total)
         greens.append(4 * np.abs(green - other_green) / total)
+    if not any(each.size for each in contrasts):  # too small for a single block of cells
+        return False
     contrast = float(np.median(np.concatenate(contrasts)))
     return bool(
         contrast > LEAST_COLOUR and np.median(np.concatenate(greens)) < MOST_UNEQUAL_GREENS * contrast
