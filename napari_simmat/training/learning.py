@@ -23,6 +23,7 @@ from napari_simmat.training.corrections import Correction, Corrections
 from napari_simmat.training.gate import Split, one_click_iou, splits
 from napari_simmat.training.recipes import RECIPES, Mode, Recipe
 from napari_simmat.training.scenes import TOO_SMALL, learnable
+from napari_simmat.training.settings import Settings
 from napari_simmat.training.trainer import OnStep, Watch, train
 
 TrainingReport = TrainingRun
@@ -34,7 +35,8 @@ def quick(
     start: Adapter | None = None,
     steps: int | None = None,
     learning_rate: float | None = None,
-    seed: int = 0,
+    seed: int | None = None,
+    settings: Settings | None = None,
     on_step: OnStep | None = None,
     cancel: threading.Event | None = None,
     base: BaseModel | None = None,
@@ -51,8 +53,10 @@ def quick(
     steps : int, optional
         Optimiser steps; by default from the number of objects.
     learning_rate : float, optional
-    seed : int
-        Of everything random.
+    seed : int, optional
+        Of everything random; by default 0.
+    settings : Settings, optional
+        How to learn otherwise than by default; steps, learning rate and seed given beside it go before its own.
     on_step : callable (step, of how many, loss), optional
         Called from the thread that trains.
     cancel : threading.Event, optional
@@ -74,7 +78,8 @@ def quick(
         There is nothing to learn from, or steps, learning rate or seed make no sense.
     Cancelled
     """
-    return _learn("quick", corrections, start, steps, learning_rate, seed, on_step, cancel, base, device)
+    chosen = (settings or Settings()).with_(steps=steps, learning_rate=learning_rate, seed=seed)
+    return _learn("quick", corrections, start, chosen, Watch(on_step, cancel), base, device)
 
 
 def deep(
@@ -83,7 +88,8 @@ def deep(
     start: Adapter | None = None,
     steps: int | None = None,
     learning_rate: float | None = None,
-    seed: int = 0,
+    seed: int | None = None,
+    settings: Settings | None = None,
     on_step: OnStep | None = None,
     cancel: threading.Event | None = None,
     base: BaseModel | None = None,
@@ -93,7 +99,8 @@ def deep(
 
     Parameters, results and errors are those of `quick`.
     """
-    return _learn("deep", corrections, start, steps, learning_rate, seed, on_step, cancel, base, device)
+    chosen = (settings or Settings()).with_(steps=steps, learning_rate=learning_rate, seed=seed)
+    return _learn("deep", corrections, start, chosen, Watch(on_step, cancel), base, device)
 
 
 def finetune(
@@ -101,12 +108,13 @@ def finetune(
     *,
     mode: Literal["quick", "deep"] = "deep",
     steps: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     learning_rate: float | None = None,
     start: Adapter | None = None,
     mat: str = "mat",
     profile: ModalityProfile | None = None,
     gate: bool = True,
+    settings: Settings | None = None,
     on_step: OnStep | None = None,
     cancel: threading.Event | None = None,
     base: BaseModel | None = None,
@@ -126,7 +134,7 @@ def finetune(
     gate : bool
         Hold objects out, and keep the adapter as it was if it does worse on them. Without it all objects are learnt
         from and the result is kept, to be judged on images of one's own.
-    steps, seed, learning_rate, start, on_step, cancel, base, device
+    steps, seed, learning_rate, start, settings, on_step, cancel, base, device
         As for `quick`.
 
     Returns
@@ -145,9 +153,9 @@ def finetune(
     corrections = Corrections(c for image, labels in dataset for c in Corrections.from_labels(image, labels))
     if start is None and (mat != "mat" or profile is not None) and len(corrections):
         start = Adapter.untrained([image for image, _ in dataset], profile=profile, mat=mat, base=base)
-    adapter, report = _learn(
-        mode, corrections, start, steps, learning_rate, seed, on_step, cancel, base, device, gate=gate
-    )
+    chosen = (settings or Settings()).with_(steps=steps, learning_rate=learning_rate, seed=seed)
+    watch = Watch(on_step, cancel)
+    adapter, report = _learn(mode, corrections, start, chosen, watch, base, device, gate=gate)
     if not report.kept:
         adapter = adapter.with_card(history=(*adapter.card.history, report))
     return adapter
@@ -157,11 +165,8 @@ def _learn(
     mode: Mode,
     given: Corrections | Sequence[Correction],
     start: Adapter | None,
-    steps: int | None,
-    learning_rate: float | None,
-    seed: int,
-    on_step: OnStep | None,
-    cancel: threading.Event | None,
+    settings: Settings,
+    watch: Watch,
     base: BaseModel | None,
     device: str | None,
     *,
@@ -173,7 +178,7 @@ def _learn(
     base = load_base_model() if base is None else base
     accepted = list(given)
     corrections = Corrections(c for c in accepted if learnable(c, base.sam.side))
-    _check(len(accepted), len(corrections), steps, learning_rate, seed)
+    _check(len(accepted), len(corrections), settings)
     where = device or device_choice()
     if start is None:
         start = Adapter.untrained([group[0].image for group in corrections.by_image()], base=base)
@@ -183,17 +188,18 @@ def _learn(
     everything = list(corrections)
     few = len(folds) > 1 or not folds
     learnt_from = everything if few else folds[0].learn
-    count = recipe.steps(len(learnt_from)) if steps is None else steps
-    rate = recipe.learning_rate if learning_rate is None else learning_rate
-    watch = Watch(on_step, cancel, total=count * (len(folds) + 1 if few and folds else 1))
+    count = recipe.steps(len(learnt_from)) if settings.steps is None else settings.steps
+    rate = recipe.learning_rate if settings.learning_rate is None else settings.learning_rate
+    settings = settings.with_(steps=count, learning_rate=rate)
+    watch.total = count * (len(folds) + 1 if few and folds else 1)
 
     before: float | None = None
     after: float | None = None
     if few:
-        judged = [_judge_fold(recipe, start, fold, count, rate, seed, watch, base, where) for fold in folds]
+        judged = [_judge_fold(recipe, start, fold, settings, watch, base, where) for fold in folds]
         if judged:
             before, after = (float(np.mean(column)) for column in zip(*judged, strict=True))
-    run = _train(recipe, start, learnt_from, count, rate, seed, watch, base, where)
+    run = _train(recipe, start, learnt_from, settings, watch, base, where)
     if not few:
         before = one_click_iou(start, folds[0].judge, base=base, device=where, watch=watch)
         after = one_click_iou(run.adapter, folds[0].judge, base=base, device=where, watch=watch)
@@ -203,7 +209,7 @@ def _learn(
         mode=mode,
         steps=count,
         learning_rate=rate,
-        seed=seed,
+        seed=settings.seed,
         seconds=time.perf_counter() - began,
         seconds_per_step=run.seconds / count,
         trainable_parameters=run.parameters,
@@ -250,16 +256,16 @@ def _train(
     recipe: Recipe,
     start: Adapter,
     corrections: Sequence[Correction],
-    steps: int,
-    learning_rate: float,
-    seed: int,
+    settings: Settings,
     watch: Watch,
     base: BaseModel,
     device: str,
 ) -> _Run:
-    """One training on some corrections."""
-    rng = np.random.default_rng(seed)
-    model = recipe.build(start, base.on(device), seed)
+    """One training on some corrections; steps and learning rate are settled."""
+    assert settings.steps is not None
+    assert settings.learning_rate is not None
+    rng = np.random.default_rng(settings.seed)
+    model = recipe.build(start, base.on(device), settings.seed)
     parameters = recipe.unfreeze(model)
     draw = recipe.sampler(model, start, corrections, rng)
     began = time.perf_counter()
@@ -267,8 +273,8 @@ def _train(
         model,
         parameters,
         draw,
-        steps=steps,
-        learning_rate=learning_rate,
+        steps=settings.steps,
+        learning_rate=settings.learning_rate,
         prompts=recipe.prompts,
         rng=rng,
         watch=watch,
@@ -282,32 +288,25 @@ def _judge_fold(
     recipe: Recipe,
     start: Adapter,
     fold: Split,
-    steps: int,
-    learning_rate: float,
-    seed: int,
+    settings: Settings,
     watch: Watch,
     base: BaseModel,
     device: str,
 ) -> tuple[float, float]:
     """IoU on one fold's held-out object before and after a training without it."""
-    run = _train(recipe, start, fold.learn, steps, learning_rate, seed, watch, base, device)
+    run = _train(recipe, start, fold.learn, settings, watch, base, device)
     return (
         one_click_iou(start, fold.judge, base=base, device=device, watch=watch),
         one_click_iou(run.adapter, fold.judge, base=base, device=device, watch=watch),
     )
 
 
-def _check(accepted: int, large: int, steps: int | None, learning_rate: float | None, seed: int) -> None:
+def _check(accepted: int, large: int, settings: Settings) -> None:
     if not accepted:
         raise TrainingError("There are no objects to learn from; accept an object first.")
     if not large:
         raise TrainingError(TOO_SMALL)
-    if steps is not None and steps < 1:
-        raise TrainingError(f"Got {steps} steps, expected at least 1.")
-    if learning_rate is not None and not 0 < learning_rate < 1:
-        raise TrainingError(f"Got the learning rate {learning_rate:g}, expected a number between 0 and 1.")
-    if not 0 <= seed < 2**63:
-        raise TrainingError(f"Got the seed {seed}, expected a number from 0 to 2**63 - 1.")
+    settings.check()
 
 
 def _verdict(
