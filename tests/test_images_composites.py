@@ -121,7 +121,7 @@ def test_missing_depth_is_black_and_measured_depth_is_not():
     depth = np.linspace(0.5, 5, 200, dtype=np.float32).reshape(1, 10, 20).copy()
     depth[0, 3, 4], depth[0, 5, 6] = np.nan, 0
     image = MultiChannelImage(depth, [Channel("depth", unit="m", role="depth")], modality="depth")
-    for name in ("depth", "normals"):
+    for name in ("depth", "relief", "normals"):
         shown = screen_rgb(image, name)
         assert not shown[3, 4].any()
         assert not shown[5, 6].any() or name == "normals"
@@ -129,6 +129,16 @@ def test_missing_depth_is_black_and_measured_depth_is_not():
     legend = painter_for(image, "depth").legend
     assert (legend.unit, legend.kind) == ("m", "bar")
     assert 0.5 <= legend.low < 0.6  # zero is no distance
+
+
+def test_relief_shows_what_stands_on_a_tilted_floor_the_brightest():
+    nearness = np.linspace(0.5, 1.0, 60, dtype=np.float32)[:, None] * np.ones((60, 80), np.float32)
+    nearness[10:18, 20:28] += 0.05  # where the floor is farthest
+    image = MultiChannelImage(
+        1 / nearness[None], [Channel("depth", unit="m", role="depth")], modality="depth"
+    )
+    shown = screen_rgb(image, "relief").sum(axis=-1, dtype=int)
+    assert (shown[10:18, 20:28] > shown[40:].max()).all()
 
 
 def test_a_wall_that_faces_the_camera_is_the_blue_of_normals():

@@ -76,10 +76,36 @@ def test_the_normals_of_a_tilted_plane(smoothing):
         np.testing.assert_allclose(found, expected, atol=2e-3 if smoothing else 1e-5)
 
 
+def test_a_tilted_plane_has_no_relief_and_what_stands_on_it_keeps_its_own():
+    depth = tilted_plane((0.2, -0.3, np.sqrt(0.87)), shape=(120, 160))
+    assert np.abs(compute("relief", depth)).max() < 1e-4 * np.ptp(1 / depth)
+    stood, dug = 1 / depth, 1 / depth
+    stood[50:56, 70:76] += 0.02
+    dug[50:56, 70:76] -= 0.02
+    for inverse, expected in ((stood, 0.02), (dug, -0.02)):
+        relief = compute("relief", 1 / inverse)
+        np.testing.assert_allclose(relief[53, 73], expected, rtol=0.05)
+        assert np.abs(relief[:, :20]).max() < 1e-3  # far from it
+
+
+def test_the_relief_of_a_large_image_is_that_of_the_small_one():
+    rng = np.random.default_rng(2)
+    small = 1 + 0.1 * rng.random((64, 96))
+    large = np.kron(small, np.ones((8, 8)))  # above the size at which surroundings are averaged
+    found = compute("relief", large)[4::8, 4::8]
+    np.testing.assert_allclose(found, compute("relief", small), atol=0.05 * np.ptp(1 / small))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (2, 1)])
+def test_the_smallest_depth_images_have_no_relief(shape):
+    assert (compute("relief", np.full(shape, 2.0)) == 0).all()
+    assert np.isnan(compute("relief", np.full(shape, np.nan))).all()
+
+
 def test_what_was_not_measured_stays_so():
     depth = np.full((20, 20), 2.0)
     depth[5:8, 5:8] = np.nan
-    for formula in ("inverse depth", "normal x", "height", "angle with gravity"):
+    for formula in ("inverse depth", "relief", "normal x", "height", "angle with gravity"):
         found = compute(formula, depth)
         assert np.isnan(found[6, 6])
         assert np.isfinite(found[15, 15])
@@ -92,7 +118,7 @@ def test_missing_depth_neither_spreads_nor_pulls_when_resized():
     depth[20:40, 10:50] = np.nan
     image = MultiChannelImage(depth[None], [Channel("depth", "m", role="depth")], "depth")
     profile = profile_for(image)
-    nearness, measured = (profile.model_input(image, (16, 16))[i] for i in (0, 3))
+    nearness, measured = (profile.model_input(image, (16, 16))[i] for i in (0, 4))
     solid = nearness[1:4, [2, 13]]
     assert np.ptp(solid[:, 0]) < 1e-5
     assert np.ptp(solid[:, 1]) < 1e-5
@@ -229,14 +255,14 @@ def test_each_image_has_its_own_camera():
     near, far = (
         MultiChannelImage(image.data, image.channels, "depth", camera=Camera((f, f))) for f in (20.0, 200.0)
     )
-    x, other = (profile.model_input(each)[1] for each in (near, far))
+    x, other = (profile.model_input(each)[2] for each in (near, far))
     assert np.abs(x - other).max() > 0.1
     expected = FORMULAS["normal x"]([image.plane(0)], camera=near.camera)
     np.testing.assert_allclose(x[5:-5, 5:-5], ((expected + 1) / 2 - 0.5)[5:-5, 5:-5] / 0.226, atol=1e-4)
     assumed = profile.model_copy(
         update={
             "sees": tuple(
-                s.model_copy(update={"parameters": {"focal_length_px": 20.0}}) for s in profile.sees[1:3]
+                s.model_copy(update={"parameters": {"focal_length_px": 20.0}}) for s in profile.sees[2:4]
             )
         }
     )
@@ -262,12 +288,12 @@ def test_stokes_parameters_as_they_are_forbid_what_would_turn_them():
     assert own.mirrored("both") == ([0, 1, 2], [1.0, -1.0, 1.0])
 
 
-def test_nearness_and_normals_stand_for_colour_wherever_the_depth_is():
+def test_nearness_and_relief_stand_for_colour_wherever_the_depth_is():
     planes = np.random.default_rng(0).uniform(1, 2, (2, 9, 9)).astype(np.float32)
     channels = [Channel("amplitude", role="amplitude"), Channel("depth", "m", role="depth")]
     profile = profile_for(MultiChannelImage(planes, channels, "depth"))
     names = [profile.sees[i].formula for i in profile.pseudo_rgb]
-    assert names == ["inverse depth", "normal x", "normal y"]
+    assert names == ["inverse depth", "relief", "relief"]
 
 
 def test_numbers_of_another_meaning_are_refused():

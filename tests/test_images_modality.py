@@ -200,7 +200,7 @@ def named(*names, dtype=np.uint8, wavelengths=None):
         (named("a", "b"), (0, 1, 1)),
         (named("a", "b", "c"), (0, 1, 2)),
         (named("a", "b", "c", "d"), None),
-        (named("depth", "blue", "green", "red"), (6, 5, 4)),  # depth becomes four channels
+        (named("depth", "blue", "green", "red"), (7, 6, 5)),  # depth becomes five channels
         (named("red", "green", "blue", "nir"), (0, 1, 2)),
         (named("nir", "red"), (1, 0, 0)),
         (named("nir", "red", "green"), (0, 1, 2)),

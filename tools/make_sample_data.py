@@ -52,12 +52,9 @@ def main(folder: Path) -> None:
     """Write all samples into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     write_motorcycle(folder / "motorcycle.tif")
-    write_sets(folder, CAMOUFLAGE_SETS, write_camouflage)
-    write_sets(folder, GLASS_SETS, write_glass)
-    write_sets(folder, METAMER_SETS, write_painting)
-    write_sets(folder, WARM_SETS, write_herd)
-    write_sets(folder, PARTS_SETS, write_parts)
-    write_sets(folder, SEEDLING_SETS, write_field)
+    bundled = (CAMOUFLAGE_SETS, GLASS_SETS, METAMER_SETS, WARM_SETS, PARTS_SETS, SEEDLING_SETS)
+    for sets in bundled:
+        write_sets(folder, sets, WRITERS[next(iter(sets)).removesuffix("-train")])
 
 
 def write_sets(
@@ -217,6 +214,17 @@ def describe(channels: tuple[Channel, ...]) -> dict[str, list[Any]]:
         described["EmissionWavelength"] = [channel.wavelength_nm for channel in channels]
         described["EmissionWavelengthUnit"] = ["nm"] * len(channels)
     return described
+
+
+WRITERS = {
+    "camouflage": write_camouflage,
+    "glass": write_glass,
+    "metamers": write_painting,
+    "warm": write_herd,
+    "parts": write_parts,
+    "seedlings": write_field,
+}
+"""What writes one scene of each set, given where (without a suffix) and its seed."""
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ MODALITIES: dict[str, str] = {
     "scenes.",
     "hyperspectral": "Many narrow bands; bands that the file marks as bad are left out.",
     "thermal": "Temperatures, absolute where they are in degrees Celsius and relative to the scene.",
-    "depth": "Distances in metres: the model sees nearness, surface normals and where anything was measured.",
+    "depth": "Distances in metres: the model sees nearness, relief, surface normals and where anything was measured.",
     "depth-hha": "The same of a camera that was held level: horizontal disparity, height, angle with gravity (HHA).",
 }
 """Name and one-line description of each modality. A new one needs its rules in `profiles` too."""

@@ -125,6 +125,7 @@ def _depth(image: MultiChannelImage, modality: str, i: int) -> Iterator[ModelCha
             name="angle with gravity", formula="angle with gravity", of=(i,), normalisation=angle
         )
     else:
+        yield ModelChannel(name="relief", formula="relief", of=(i,), normalisation=PERCENTILES)
         yield ModelChannel(name="normal x", formula="normal x", normalisation=SIGNED_UNIT, of=(i,))
         yield ModelChannel(name="normal y", formula="normal y", normalisation=SIGNED_UNIT, of=(i,))
     yield ModelChannel(name="measured", formula="measured", of=(i,), normalisation=UNIT)
@@ -151,7 +152,11 @@ def _pseudo_rgb(
         return by_role["s0"], formulas["dolp"], formulas["dolp"]
     if modality == "thermal":
         return by_role["thermal"], by_role["thermal"], by_role["thermal"]
-    if modality in ("depth", "depth-hha"):
+    if modality == "depth":
+        # Noise of the normals would look like texture to a model that knows photographs.
+        nearness, relief = formulas["inverse depth"], formulas["relief"]
+        return nearness, relief, relief
+    if modality == "depth-hha":
         first = formulas["inverse depth"]
         return first, first + 1, first + 2
     if count <= 3:

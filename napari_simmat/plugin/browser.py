@@ -27,7 +27,13 @@ from napari_simmat.plugin.spectra import Spectra
 from napari_simmat.plugin.spectrum_plot import SpectrumPlot, short
 
 _COLOURS = (("R", "#ff5c5c"), ("G", "#50d66e"), ("B", "#6096ff"))
-_SHOWN_ROLES = {"temperature": "thermal", "depth": "depth", "normals": "depth", "disparity": "disparity"}
+_SHOWN_ROLES = {
+    "temperature": "thermal",
+    "depth": "depth",
+    "relief": "depth",
+    "normals": "depth",
+    "disparity": "disparity",
+}
 """Of presets that show one channel: what that measures."""
 
 _OWN = "own choice of channels"

@@ -191,7 +191,7 @@ def _measured(image: MultiChannelImage) -> list[Preset]:
         unit = image.channels[image.roles.index("depth")].unit or "counts"
         found.append(Preset("depth", f"depth in {unit}"))
         if _has_normals(image):
-            found.append(Preset("normals", "surface normals"))
+            found += [Preset("relief", "relief, nearer than around it"), Preset("normals", "surface normals")]
     if _has_role(image, "disparity"):
         found.append(Preset("disparity", "disparity"))
     return found
@@ -282,6 +282,21 @@ def _scale(role: str, ramp: str, image: MultiChannelImage, percentiles: tuple[fl
     )
 
 
+def _relief(image: MultiChannelImage, percentiles: tuple[float, float]) -> Painter:
+    """How much nearer than its surroundings; the colours of heat, so that black stays for what was not measured."""
+    index = image.roles.index("depth")
+    low, high = painters.limits_of(FORMULAS["relief"]((image.plane(index),)), percentiles)
+    colours = painters.ramp_colours("heat")
+
+    def paint(planes: Iterable[NDArray[Any]]) -> NDArray[np.uint8]:
+        relief = FORMULAS["relief"](tuple(planes))
+        painted = colours[painters.stretched(relief, low, high)]
+        painted[~np.isfinite(relief)] = 0
+        return painted
+
+    return Painter((index,), paint, Legend("bar", "relief", low, high, FORMULAS["relief"].unit, "heat"))
+
+
 def _normals(image: MultiChannelImage, percentiles: tuple[float, float]) -> Painter:
     """The surface normal to the right, up and towards the camera from -1 to 1 as red, green and blue.
 
@@ -317,6 +332,7 @@ _PAINTERS: dict[str, tuple[Callable[[MultiChannelImage], bool], Make]] = {
     "temperature": (_having("thermal"), partial(_scale, "thermal", "heat")),
     "depth": (_having("depth"), partial(_scale, "depth", "distance")),
     "disparity": (_having("disparity"), partial(_scale, "disparity", "heat")),
+    "relief": (_has_normals, _relief),
     "normals": (_has_normals, _normals),
 }
 """Presets that are more than channels: whether an image has what they need, and how they are painted."""

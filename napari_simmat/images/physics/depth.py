@@ -16,11 +16,13 @@ __all__ = [
     "inverse_depth",
     "metres_of_millimetres",
     "metres_where_measured",
+    "relief",
     "resize_measured",
 ]
 
 FARTHEST = 1e9  # m; renderers write 1e10 where a ray meets nothing
 LEAST_WEIGHT = 0.5  # of a resized pixel that must have been measured
+COARSE_SIDE = 256  # pixels on which means over wide surroundings are taken; they hold no finer detail
 
 
 def metres_of_millimetres(depth: Any) -> Any:
@@ -104,6 +106,61 @@ def inverse_depth(depth: NDArray[Any]) -> NDArray[np.float32]:
     """
     metres = np.asarray(depth, np.float64)
     return (1 / np.where(np.isfinite(metres) & (metres > 0), metres, np.nan)).astype(np.float32)
+
+
+def relief(depth: NDArray[Any], surroundings: float = 0.1) -> NDArray[np.float32]:
+    """How much nearer each pixel is than its surroundings, in 1/m of inverse depth.
+
+    Inverse depth of a plane is linear over the image, so a tilted floor or bench vanishes and what stands on it stays,
+    however far it reaches. It is the local relief model of terrain analysis (R. Hesse, LiDAR-derived local relief
+    models, Archaeological Prospection 17, 2010), here with a Gaussian mean of what was measured.
+
+    Parameters
+    ----------
+    depth : ndarray, shape (Y, X)
+        In metres, NaN where not measured.
+    surroundings : float
+        Standard deviation of the Gaussian as a share of the image's shorter side.
+
+    Returns
+    -------
+    ndarray, shape (Y, X), float32
+        Positive where something stands out, negative in holes; NaN where not measured.
+    """
+    from scipy.ndimage import gaussian_filter  # half a second that most images do not need
+
+    inverse = inverse_depth(depth)
+    rows, columns = inverse.shape
+    shrink = min(1.0, COARSE_SIDE / max(rows, columns))
+    coarse = resize_measured(inverse, (max(1, round(rows * shrink)), max(1, round(columns * shrink))))
+    slope = _plane(coarse)
+    # Without the plane, so that it vanishes up to the borders, where surroundings are on one side alone.
+    rest = coarse - _on_grid(slope, coarse.shape)
+    measured = np.isfinite(rest)
+    sigma = surroundings * min(coarse.shape)
+    total = gaussian_filter(np.where(measured, rest, 0.0), sigma)
+    weight = gaussian_filter(measured.astype(np.float64), sigma)
+    mean = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
+    plane = _on_grid(slope, inverse.shape)
+    return (inverse - plane - _resized(mean.astype(np.float32), (rows, columns))).astype(np.float32)
+
+
+def _plane(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Offset, slope along rows and along columns of the plane nearest to values (Y, X), not finite where unknown."""
+    rows, columns = np.nonzero(np.isfinite(values))
+    if not rows.size:
+        return np.zeros(3)
+    height, width = values.shape
+    places = np.stack([np.ones(rows.size), (rows + 0.5) / height, (columns + 0.5) / width], axis=1)
+    plane, *_ = np.linalg.lstsq(places, values[rows, columns].astype(np.float64), rcond=None)
+    return np.asarray(plane)
+
+
+def _on_grid(plane: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Values of a plane on the pixels of a picture, whose sides are 1 long."""
+    height, width = shape
+    down, right = (np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width
+    return np.asarray(plane[0] + plane[1] * down[:, None] + plane[2] * right)
 
 
 def resize_measured(plane: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float32]:

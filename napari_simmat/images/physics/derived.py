@@ -250,6 +250,14 @@ _add(
     unit="1/m",
 )
 _add(
+    "relief",
+    "how much nearer than its surroundings, so that a tilted floor vanishes and what stands on it stays",
+    ("depth",),
+    lambda planes, parameters, _: distances.relief(planes[0], parameters["surroundings"]),
+    unit="1/m",
+    parameters={"surroundings": 0.1},
+)
+_add(
     "normal x",
     "how far the surface faces right (+) or left (-)",
     ("depth",),
