@@ -1,5 +1,6 @@
 """What the sensor saw: readers, channels, modality profiles, sample data. No torch, no Qt."""
 
+from napari_simmat.images.aims import AIMS, open_aims
 from napari_simmat.images.camera import Camera
 from napari_simmat.images.dataset import DatasetItem, open_dataset
 from napari_simmat.images.image import Channel, MultiChannelImage
@@ -14,6 +15,7 @@ from napari_simmat.images.readers import as_image, open_image, open_labels
 from napari_simmat.images.samples import SAMPLES, sample_path
 
 __all__ = [
+    "AIMS",
     "MODALITIES",
     "SAMPLES",
     "SAMPLE_FORMATS",
@@ -28,6 +30,7 @@ __all__ = [
     "as_image",
     "chosen_profile",
     "load_profile",
+    "open_aims",
     "open_dataset",
     "open_file",
     "open_image",
