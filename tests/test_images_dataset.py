@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 
 import numpy as np
@@ -136,3 +137,65 @@ def test_zarr_folders_are_images_of_a_dataset(folder):
     item = open_dataset(folder, channel_axis=0)[-1]
     assert item.stem == "plate"
     assert item.load()[0].data.max() == 7
+
+
+def add_classes(folder, place, *stems):
+    (folder / place).mkdir()
+    for number, stem in enumerate(stems, start=1):
+        Image.fromarray(np.full((30, 40), number, "u1")).save(folder / place / f"{stem}.png")
+
+
+def test_classes_are_found_and_named(folder):
+    assert open_dataset(folder)[0].load_classes() is None
+    add_classes(folder, "classes", "a", "b", "c", "elsewhere")
+    (folder / "classes.json").write_text(json.dumps({"1": "crop", "2": "weed"}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        items = open_dataset(folder)
+    assert [int(item.load_classes().max()) for item in items] == [1, 2, 3]
+    assert items[0].class_names == {1: "crop", 2: "weed"}
+
+
+def test_a_folder_of_classes_may_be_called_otherwise_or_lie_elsewhere(folder, tmp_path_factory):
+    add_classes(folder, "masks", "a", "b", "c")
+    assert open_dataset(folder)[0].classes_path is None
+    assert open_dataset(folder, classes="masks")[2].load_classes().max() == 3
+    other = tmp_path_factory.mktemp("other")
+    add_classes(other, "kinds", "c", "b", "a")
+    (other / "classes.json").write_text('{"3": "vine"}')
+    item = open_dataset(folder, classes=other / "kinds")[0]
+    assert (item.load_classes().max(), item.class_names) == (3, {3: "vine"})
+
+
+def test_images_without_classes_are_told_and_a_folder_without_any_is_refused(folder):
+    add_classes(folder, "classes", "b")
+    with pytest.warns(UserWarning, match=r"2 of the files in .*/images \(a, c\) .* count without a class"):
+        items = open_dataset(folder)
+    assert [item.load_classes() is None for item in items] == [True, False, True]
+    with pytest.raises(ImageError, match=r"There is no folder .*kinds"):
+        open_dataset(folder, classes="kinds")
+    add_classes(folder, "kinds", "x")
+    with pytest.raises(ImageError, match="shares its name"):
+        open_dataset(folder, classes="kinds")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[1]",
+        '{"one": "crop"}',
+        '{"1": 2}',
+        '{"-1": "crop"}',
+        '{"1": ""}',
+        "[" * 100_000,
+        '"' + "x" * 2_000_000,
+    ],
+    ids=lambda text: text[:12],
+)
+def test_names_of_classes_that_are_none_are_refused_in_one_sentence(folder, text):
+    add_classes(folder, "classes", "a", "b", "c")
+    (folder / "classes.json").write_text(text)
+    with pytest.raises(ImageError, match=r"^classes\.json .*expected each number with its name") as refused:
+        open_dataset(folder)
+    assert len(str(refused.value)) < 300

@@ -14,6 +14,7 @@ from napari_simmat._cli.options import (
     AdapterFile,
     AsJson,
     ChannelAxis,
+    Classes,
     Dataset,
     Limit,
     Modality,
@@ -98,6 +99,17 @@ def evaluate(
     dataset: Dataset,
     adapter: AdapterFile = None,
     clicks: Annotated[int, typer.Option(min=1, max=20, metavar="N", help="Clicks on each object.")] = 1,
+    jitter: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            metavar="J",
+            help="Click off the middle, as people do: anywhere in the object or error within J times its depth of its "
+            "deepest point. 0: at that point, 1: in the largest disc that fits in.",
+        ),
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, metavar="S", help="Of the jitter; same seed, same clicks.")] = 0,
+    classes: Classes = None,
     limit: Limit = None,
     model: ModelFile = None,
     modality: Modality = None,
@@ -106,25 +118,32 @@ def evaluate(
     profile: Profile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure how good masks are after 1 to N simulated clicks on each labelled object."""
+    """Measure how good masks are after 1 to N simulated clicks on each labelled object.
+
+    Results are also given by size of the objects in pixels of the image (small: under 32 x 32, medium: under 96 x 96,
+    large) and, where there are class images, by class: that of an object is the commonest number in its mask.
+    """
     refuse_profile_of_adapter(profile, adapter)
     with results(as_json) as give:
         with cancellable() as cancel, progress("images") as report:
-            items = open_as_told(dataset, limit, modality, channel_axis, sample_format)
+            items = open_as_told(dataset, limit, modality, channel_axis, sample_format, classes)
             from napari_simmat.evaluation import evaluate as measure
 
             scores = measure(
-                (item.load() for item in items),
+                ((*item.load(), item.load_classes()) for item in items),
                 adapter=load_adapter(adapter),
                 profile=profile,
                 clicks=clicks,
+                jitter=jitter,
+                seed=seed,
+                class_names=items[0].class_names,
                 on_image=lambda done: report(done, len(items), ""),
                 cancel=cancel,
                 base=load_model(model),
             ).model_dump()
         give(scores)
     if not as_json:
-        from napari_simmat._cli.show import show_scores
+        from napari_simmat._cli.scores import show_scores
 
         show_scores(scores)
 
@@ -135,6 +154,7 @@ def open_as_told(
     modality: str | None,
     channel_axis: int | None,
     sample_format: str | None,
+    classes: Path | None = None,
 ) -> list[DatasetItem]:
     """List a dataset as the options say, and tell what was left out."""
     from napari_simmat.images import open_dataset
@@ -142,7 +162,12 @@ def open_as_told(
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", UserWarning)
         items = open_dataset(
-            folder, limit=limit, modality=modality, channel_axis=channel_axis, sample_format=sample_format
+            folder,
+            limit=limit,
+            modality=modality,
+            channel_axis=channel_axis,
+            sample_format=sample_format,
+            classes=classes,
         )
     for warning in told:
         note(f"Note: {warning.message}")

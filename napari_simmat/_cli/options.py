@@ -93,6 +93,16 @@ Dataset = Annotated[
     Path, typer.Argument(metavar="DATASET", help="Folder with images/ and instances/ that share file stems.")
 ]
 
+Classes = Annotated[
+    Path | None,
+    typer.Option(
+        "--classes",
+        metavar="DIR",
+        help="Folder of label images with the class of each pixel, in DATASET or elsewhere, for results per class; "
+        'DATASET/classes/ without it. A classes.json beside it names the numbers: {"1": "crop", "2": "weed"}.',
+    ),
+]
+
 
 def parse_click(text: str) -> tuple[float, float, int]:
     """Row, column and sign (1 object, 0 background) of a click."""

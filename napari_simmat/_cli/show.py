@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -146,13 +145,3 @@ def show_profile(profile: ModalityProfile, console: Console, *, everything: bool
     else:
         names = ", ".join(profile.sees[i].name for i in profile.pseudo_rgb)
         console.print(f"before training the model sees red, green, blue = {names}")
-
-
-def show_scores(scores: dict[str, Any]) -> None:
-    """Mean IoU after each click."""
-    table = Table("clicks", "mean IoU")
-    for count, value in enumerate(scores["miou"], start=1):
-        table.add_row(str(count), f"{value:.3f}")
-    console = Console()
-    console.print(f"{scores['objects']} objects in {scores['images']} images, {scores['seconds']:.0f} s")
-    console.print(table)

@@ -1,5 +1,7 @@
 """How good it is: simulated clicks on labelled images, and figures of merit. torch, no Qt."""
 
-from napari_simmat.evaluation.protocol import Evaluation, evaluate
+from napari_simmat.evaluation.protocol import evaluate, evaluate_objects
+from napari_simmat.evaluation.scores import ObjectScore
+from napari_simmat.evaluation.summary import Evaluation, Group, summarise
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["Evaluation", "Group", "ObjectScore", "evaluate", "evaluate_objects", "summarise"]

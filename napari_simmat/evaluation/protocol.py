@@ -1,58 +1,32 @@
-"""How good an adapter is on images with instance labels: the protocol of deepest-point clicks."""
+"""How an adapter is put to the test on images with instance labels: simulated clicks, one object after the other."""
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel as Model
-from pydantic import ConfigDict, Field
 
 from napari_simmat.errors import Cancelled, SimmatError
-from napari_simmat.evaluation.metrics import bootstrap_interval, clicks_to_reach, iou
+from napari_simmat.evaluation.metrics import iou
+from napari_simmat.evaluation.scores import ObjectScore, class_of, size_of
+from napari_simmat.evaluation.summary import Evaluation, summarise
 from napari_simmat.images import MultiChannelImage, chosen_profile
 from napari_simmat.inference import Prompt, Segmenter
 from napari_simmat.inference.regions import refuse_large
 from napari_simmat.models import Adapter, BaseModel
-from napari_simmat.training.clicks import first_click, next_click
+from napari_simmat.training.clicks import Place, deepest, first_click, jittered, next_click
 
 SMALLEST = 30
 """Objects with fewer pixels are skipped."""
 
-CAP = 20
-"""Clicks at which the number of clicks to reach an IoU is given."""
-
-Item = tuple[MultiChannelImage, NDArray[np.integer]]
-
-
-class Evaluation(Model):
-    """Figures of one evaluation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    images: int = Field(description="Images looked at.")
-    objects: int = Field(description="Objects clicked; those under 30 pixels are skipped.")
-    clicks: int = Field(description="Clicks on each object.")
-    miou: list[float] = Field(description="Mean IoU over objects of the shown mask after 1..N clicks.")
-    miou_best_of_candidates: float = Field(
-        description="Mean IoU of the best of the three candidates after 1 click."
-    )
-    noc80: float | None = Field(
-        default=None, description="Mean clicks to an IoU of 0.80, at most 20; only if N = 20."
-    )
-    noc85: float | None = Field(
-        default=None, description="Mean clicks to an IoU of 0.85, at most 20; only if N = 20."
-    )
-    noc90: float | None = Field(
-        default=None, description="Mean clicks to an IoU of 0.90, at most 20; only if N = 20."
-    )
-    ci95: tuple[float, float] = Field(
-        description="95 % bootstrap interval over images of the one-click mean IoU."
-    )
-    seconds: float = Field(description="Wall-clock time.")
+Labels = NDArray[np.integer]
+Item = tuple[MultiChannelImage, Labels] | tuple[MultiChannelImage, Labels, Labels | None]
+"""An image, the numbers (Y, X) of its objects and, where known, the class (Y, X) of each pixel."""
 
 
 def evaluate(
@@ -61,6 +35,9 @@ def evaluate(
     adapter: Adapter | None = None,
     profile: str | None = None,
     clicks: int = 1,
+    jitter: float = 0.0,
+    seed: int = 0,
+    class_names: Mapping[int, str] | None = None,
     on_image: Callable[[int], None] | None = None,
     cancel: threading.Event | None = None,
     base: BaseModel | None = None,
@@ -73,7 +50,7 @@ def evaluate(
 
     Parameters
     ----------
-    dataset : iterable of (MultiChannelImage, label image)
+    dataset : iterable of (MultiChannelImage, label image) or (MultiChannelImage, label image, class image)
         Taken one by one, so a generator keeps the memory of one image.
     adapter : Adapter, optional
         By default the untrained one, fitted to each image.
@@ -81,6 +58,14 @@ def evaluate(
         Without an adapter: how an image becomes model input, a name of `MODALITIES` or the path of a JSON file.
     clicks : int
         N, the clicks on each object.
+    jitter : float
+        People do not hit the middle: each click is drawn evenly from the pixels of the object or error region within
+        `jitter` times its depth of its deepest point. 0 is that point, 1 the largest disc that fits in.
+    seed : int
+        Of the jitter. What is drawn depends on it and on the object alone, not on other objects or their order, so
+        evaluations of several adapters begin with the same clicks.
+    class_names : mapping of int to str, optional
+        Names of the numbers in the class images.
     on_image : callable, optional
         Told how many images are done.
     cancel : threading.Event, optional
@@ -98,73 +83,145 @@ def evaluate(
         There is no object to click, labels and image do not fit, or an image is too large to be seen as a whole.
     Cancelled
     """
+    began = time.perf_counter()
+    images = 0
+
+    def count(done: int) -> None:
+        nonlocal images
+        images = done
+        if on_image is not None:
+            on_image(done)
+
+    scores = evaluate_objects(
+        dataset,
+        adapter=adapter,
+        profile=profile,
+        clicks=clicks,
+        jitter=jitter,
+        seed=seed,
+        class_names=class_names,
+        on_image=count,
+        cancel=cancel,
+        base=base,
+        device=device,
+    )
+    return summarise(scores, images=images, jitter=jitter, seed=seed, seconds=time.perf_counter() - began)
+
+
+def evaluate_objects(
+    dataset: Iterable[Item],
+    *,
+    adapter: Adapter | None = None,
+    profile: str | None = None,
+    clicks: int = 1,
+    jitter: float = 0.0,
+    seed: int = 0,
+    class_names: Mapping[int, str] | None = None,
+    on_image: Callable[[int], None] | None = None,
+    cancel: threading.Event | None = None,
+    base: BaseModel | None = None,
+    device: str | None = None,
+) -> list[ObjectScore]:
+    """As `evaluate`, but what was found of each object; `summarise` makes figures of it."""
     if clicks < 1:
         raise SimmatError(f"Got {clicks} clicks, expected at least 1.")
-    began = time.perf_counter()
-    per_image: list[list[list[float]]] = []
-    best: list[float] = []
-    for image, instances in dataset:
-        refuse_large(image)
-        if instances.shape != image.shape:
-            raise SimmatError(
-                f"The labels of {image.name!r} are {instances.shape}, the image is {image.shape} (rows, columns); "
-                "give labels of this image."
-            )
-        wanted = chosen_profile(profile, image) if profile is not None and adapter is None else None
-        segmenter = Segmenter(image, adapter=adapter, profile=wanted, model=base, device=device)
-        curves = []
-        for mask in objects(instances):
+    if not (math.isfinite(jitter) and jitter >= 0 and seed >= 0):
+        raise SimmatError(f"Got a jitter of {jitter:g} and the seed {seed}, expected numbers of at least 0.")
+    scores: list[ObjectScore] = []
+    number = -1
+    for number, (image, instances, *more) in enumerate(dataset):
+        classes = more[0] if more else None
+        check_labels(image, instances, classes)
+        segmenter = segmenter_for(image, adapter=adapter, profile=profile, base=base, device=device)
+        for label, mask in objects(instances):
             if cancel is not None and cancel.is_set():
                 raise Cancelled("The evaluation was cancelled.")
-            curve, of_three = click_curve(segmenter, mask, clicks)
-            curves.append(curve)
-            best.append(of_three)
-        per_image.append(curves)
+            prompt, curve, best = click_curve(segmenter, mask, clicks, clicking(mask, jitter, seed))
+            class_number, class_name = class_of(mask, classes, class_names or {})
+            area = int(np.count_nonzero(mask))
+            scores.append(
+                ObjectScore(
+                    image=image.name,
+                    image_number=number,
+                    label=label,
+                    area=area,
+                    size=size_of(area),
+                    class_number=class_number,
+                    class_name=class_name,
+                    clicks=tuple((y, x, s) for (y, x), s in zip(prompt.points, prompt.labels, strict=True)),
+                    ious=tuple(curve),
+                    best_candidate=best,
+                )
+            )
         if on_image is not None:
-            on_image(len(per_image))
-    curves = [curve for image_curves in per_image for curve in image_curves]
-    if not curves:
+            on_image(number + 1)
+    if not scores:
         raise SimmatError(
-            f"Found no object of at least {SMALLEST} pixels in {len(per_image)} images; give label images in which "
+            f"Found no object of at least {SMALLEST} pixels in {number + 1} images; give label images in which "
             "each object has a number of its own and 0 is background."
         )
-    noc = {}
-    if clicks == CAP:
-        for percent in (80, 85, 90):
-            noc[f"noc{percent}"] = float(np.mean([clicks_to_reach(c, percent / 100) for c in curves]))
-    return Evaluation(
-        images=len(per_image),
-        objects=len(curves),
-        clicks=clicks,
-        miou=[float(v) for v in np.mean(curves, axis=0)],
-        miou_best_of_candidates=float(np.mean(best)),
-        ci95=bootstrap_interval([[curve[0] for curve in image] for image in per_image]),
-        seconds=time.perf_counter() - began,
-        **noc,
-    )
+    return scores
 
 
-def objects(instances: NDArray[np.integer]) -> Iterable[NDArray[np.bool_]]:
-    """Masks (Y, X) of the objects that count."""
+def check_labels(image: MultiChannelImage, instances: Labels, classes: Labels | None = None) -> None:
+    """Refuse an image that is not seen as a whole, and labels that are not its own.
+
+    Raises
+    ------
+    SimmatError
+    """
+    refuse_large(image)
+    for name, labels in (("labels", instances), ("classes", classes)):
+        if labels is not None and labels.shape != image.shape:
+            raise SimmatError(
+                f"The {name} of {image.name!r} are {labels.shape}, the image is {image.shape} (rows, columns); "
+                f"give {name} of this image."
+            )
+
+
+def segmenter_for(
+    image: MultiChannelImage,
+    *,
+    adapter: Adapter | None,
+    profile: str | None,
+    base: BaseModel | None,
+    device: str | None,
+) -> Segmenter:
+    """What answers on an image: with the adapter, or untrained with the profile of that name."""
+    wanted = chosen_profile(profile, image) if profile is not None and adapter is None else None
+    return Segmenter(image, adapter=adapter, profile=wanted, model=base, device=device)
+
+
+def objects(instances: Labels) -> Iterable[tuple[int, NDArray[np.bool_]]]:
+    """Numbers and masks (Y, X) of the objects that count."""
     numbers, areas = np.unique(instances, return_counts=True)
     for number, area in zip(numbers, areas, strict=True):
         if number > 0 and area >= SMALLEST:
-            yield instances == number
+            yield int(number), instances == number
 
 
-def click_curve(segmenter: Segmenter, mask: NDArray[np.bool_], clicks: int) -> tuple[list[float], float]:
-    """IoU of the shown mask after each of N clicks on an object, and of the best candidate after the first."""
-    prompt = Prompt().with_point(*first_click(mask))
+def clicking(mask: NDArray[np.bool_], jitter: float, seed: int) -> Place:
+    """Where an object is clicked: the same places for the same object, whatever else is evaluated."""
+    if jitter == 0:
+        return deepest
+    return jittered(jitter, np.random.default_rng((seed, zlib.crc32(np.packbits(mask).tobytes()))))
+
+
+def click_curve(
+    segmenter: Segmenter, mask: NDArray[np.bool_], clicks: int, place: Place = deepest
+) -> tuple[Prompt, list[float], float]:
+    """The clicks on an object, IoU of the shown mask after each of N, and of the best candidate after the first."""
+    prompt = Prompt().with_point(*first_click(mask, place))
     candidates = segmenter.answer(prompt)
     shown = candidates.mask()
     curve = [iou(shown, mask)]
     best = max(iou(candidates.mask(k), mask) for k in range(len(candidates.scores)))
     while len(curve) < clicks:
-        correction = next_click(mask, shown)
+        correction = next_click(mask, shown, place)
         if correction is None:
             curve += [curve[-1]] * (clicks - len(curve))
             break
         prompt = prompt.with_point(*correction)
         shown = segmenter.answer(prompt).mask()
         curve.append(iou(shown, mask))
-    return curve, best
+    return prompt, curve, best

@@ -1,17 +1,18 @@
-"""A folder with `images/` and `instances/` that share file stems."""
+"""A folder with `images/`, `instances/` and perhaps `classes/` that share file stems."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_simmat.errors import ImageError
+from napari_simmat.images.class_names import FILE, load_class_names
 from napari_simmat.images.files.contents import SUFFIXES
 from napari_simmat.images.image import MultiChannelImage, stem_of
 from napari_simmat.images.readers import open_image, open_labels
@@ -31,6 +32,10 @@ class DatasetItem:
         The two files; the image may be a folder.
     modality, channel_axis, sample_format
         As in `open_image`.
+    classes_path : Path, optional
+        A label image that gives each pixel the number of its class.
+    class_names : mapping of int to str
+        Names of those numbers, as far as they have one.
     """
 
     stem: str
@@ -39,6 +44,8 @@ class DatasetItem:
     modality: str | None = None
     channel_axis: int | None = None
     sample_format: str | None = None
+    classes_path: Path | None = None
+    class_names: Mapping[int, str] = field(default_factory=dict)
 
     def load(self) -> tuple[MultiChannelImage, NDArray[np.int32]]:
         """Read both files.
@@ -68,6 +75,21 @@ class DatasetItem:
             )
         return image, instances
 
+    def load_classes(self) -> NDArray[np.int32] | None:
+        """Read the class of each pixel, where there is a file of them.
+
+        Returns
+        -------
+        ndarray, shape (Y, X), int32, or None
+            0 for no class.
+
+        Raises
+        ------
+        ImageError
+            If it cannot be read.
+        """
+        return None if self.classes_path is None else open_labels(self.classes_path)
+
 
 def open_dataset(
     folder: str | os.PathLike[str],
@@ -76,6 +98,7 @@ def open_dataset(
     modality: str | None = None,
     channel_axis: int | None = None,
     sample_format: str | None = None,
+    classes: str | os.PathLike[str] | None = None,
 ) -> list[DatasetItem]:
     """List the pairs of a dataset in the order of their stems, without reading them.
 
@@ -88,16 +111,21 @@ def open_dataset(
         Only so many, the first ones.
     modality, channel_axis, sample_format
         As in `open_image`.
+    classes : path, optional
+        Folder of label images that give each pixel the number of its class, 0 for none: the name of one in `folder`, or
+        a path. By default `classes` in `folder`, where there is one. A file `classes.json` beside that folder names the
+        numbers: ``{"1": "crop", "2": "weed"}``.
 
     Raises
     ------
     ImageError
-        If a folder is missing, two files share a stem, or no image has labels.
+        If a folder is missing, two files share a stem, no image has labels, or none has classes in a folder of classes
+        that was asked for.
 
     Warns
     -----
     UserWarning
-        If some images have no labels or some labels no image; they are left out.
+        If some images have no labels or some labels no image; they are left out. If some images have no classes.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -116,16 +144,57 @@ def open_dataset(
     for files, name, other in ((images, "images", "instances"), (instances, "instances", "images")):
         alone = sorted(files.keys() - set(stems))
         if alone:
-            listed = ", ".join(alone[:3]) + (", ..." if len(alone) > 3 else "")
-            warnings.warn(
-                f"{len(alone)} of the files in {folder.name}/{name} have no partner in {other}/ and are left "
-                f"out: {listed}",
-                stacklevel=2,
-            )
+            _warn(f"{_listed(alone, folder / name)} have no partner in {other}/ and are left out")
+    class_files, names = _classes(folder, classes, stems)
     return [
-        DatasetItem(stem, images[stem], instances[stem], modality, channel_axis, sample_format)
+        DatasetItem(
+            stem,
+            images[stem],
+            instances[stem],
+            modality,
+            channel_axis,
+            sample_format,
+            class_files.get(stem),
+            names,
+        )
         for stem in stems[:limit]
     ]
+
+
+def _classes(
+    folder: Path, wanted: str | os.PathLike[str] | None, stems: Collection[str]
+) -> tuple[dict[str, Path], dict[int, str]]:
+    """The class image of each stem, and the names of classes."""
+    place = folder / ("classes" if wanted is None else wanted)
+    if wanted is not None and not place.is_dir():
+        place = Path(wanted)
+        if not place.is_dir():
+            raise ImageError(
+                f"There is no folder {place}, neither in {folder} nor as a path; name a folder of class images."
+            )
+    if not place.is_dir():
+        return {}, {}
+    files = _by_stem(place)
+    without = sorted(set(stems) - files.keys())
+    if wanted is not None and len(without) == len(stems):
+        raise ImageError(
+            f"No file in {place} ({len(files)}) shares its name with an image in {folder}; name each class image as "
+            "its image."
+        )
+    if without:
+        _warn(
+            f"{_listed(without, folder / 'images')} have no partner in {place.name}/ and count without a class"
+        )
+    return files, load_class_names(place.parent / FILE)
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=3)
+
+
+def _listed(stems: Collection[str], folder: Path) -> str:
+    shown = ", ".join(list(stems)[:3]) + (", ..." if len(stems) > 3 else "")
+    return f"{len(stems)} of the files in {folder.parent.name}/{folder.name} ({shown})"
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
