@@ -81,6 +81,16 @@ def test_near_infrared_scenes_open_with_and_without_colour(nirscene):
     assert image.data[0, 0, 0] == 101
 
 
+@pytest.mark.parametrize("name", [*AIMS["aims:nir"].names, *AIMS["aims:thermal-glass"].names])
+def test_every_number_of_channels_becomes_model_input(tmp_path, name):
+    add_nir(tmp_path / "nirscene1", "country/0001")
+    add_pair(tmp_path / "pairs", "train/roof/001")
+    folder = tmp_path / ("nirscene1" if "nir" in name else "pairs")
+    image, _ = open_aims(name, folder)[0].load()
+    assert image.n_channels == int(name.rpartition(":")[2])
+    assert np.isfinite(profile_for(image).model_input(image)).all()
+
+
 def test_without_a_number_of_channels_the_usual_one_is_meant(nirscene):
     assert open_aims("aims:nir", nirscene)[0].load()[0].n_channels == AIMS["aims:nir"].default == 4
 
@@ -192,6 +202,15 @@ def test_temperature_comes_with_colour_or_alone(tmp_path):
     assert (labels.max(), items[0].class_names) == (2, {1: "glass"})
     (alone,) = open_aims("aims:thermal-glass:1", tmp_path, "test")
     assert "thermal (absolute)" in [seen.name for seen in profile_for(alone.load()[0]).sees]
+
+
+def test_scenes_of_one_name_in_both_splits_keep_apart(tmp_path):
+    for scene in ("train/roof/001", "train/roof/002", "test/roof/001"):
+        add_pair(tmp_path, scene)
+    names = [
+        [i.stem for i in open_aims("aims:thermal-glass", tmp_path, split)] for split in ("train", "test")
+    ]
+    assert names == [["train_roof_001", "roof_002"], ["test_roof_001"]]
 
 
 @pytest.mark.parametrize(

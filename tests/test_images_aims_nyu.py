@@ -8,7 +8,7 @@ import pytest
 from scipy.io import savemat
 
 from napari_simmat.errors import ImageError
-from napari_simmat.images import open_aims, profile_for
+from napari_simmat.images import AIMS, open_aims, profile_for
 
 SHAPE = (480, 640)
 
@@ -91,6 +91,13 @@ def test_depth_alone_is_what_the_depth_profiles_take(folder):
         "height",
         "angle with gravity",
     ]
+
+
+@pytest.mark.parametrize("channels", AIMS["aims:nyu"].channels)
+def test_every_number_of_channels_becomes_model_input(folder, channels):
+    image, _ = open_aims(f"aims:nyu:{channels}", folder)[0].load()
+    assert image.n_channels == channels
+    assert np.isfinite(profile_for(image).model_input(image, (60, 80))).all()
 
 
 def test_hha_is_computed_from_depth_and_the_camera(folder):

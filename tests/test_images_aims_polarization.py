@@ -95,6 +95,7 @@ def test_glass_has_the_degree_and_angle_of_each_colour(tmp_path):
     assert_recovered(image, tolerance=0.5)
     assert labels.max() == 1
     assert len(profile_for(image).sees) == 12
+    assert np.isfinite(profile_for(image).model_input(image)).all()
 
 
 def test_the_two_ends_of_the_scale_are_one_angle(tmp_path):

@@ -26,7 +26,7 @@ Loaded = tuple[MultiChannelImage, NDArray[np.int32]]
 class AimsItem(DatasetItem):
     """One scene of a dataset, not yet read.
 
-    Its stem is the name of the scene, unique in its split; its `image_path` is the file that it is called after, though
+    Its stem is the name of the scene, unique in its dataset; its `image_path` is the file that it is called after, though
     others may belong to it, and its `instances_path` the file of labels.
 
     Parameters

@@ -92,6 +92,10 @@ def scenes_of(
             f"out: {listed}",
             stacklevel=STACK,
         )
+    twice = {scene.key for scene in found if scene.split != complete[0].split}
+    for scene in complete:
+        if scene.key in twice:  # so that scenes of all splits together have names of their own
+            scene.key = f"{scene.split}_{scene.key}"
     return complete[:limit]
 
 
