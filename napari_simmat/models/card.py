@@ -11,9 +11,17 @@ class TrainingRun(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     mode: str = Field(
-        description="'quick' (late LoRA on cached features) or 'deep' (MAT and LoRA, whole encoder)."
+        description="'quick' (the late part, on cached features) or 'deep' (MAT and whole encoder)."
     )
+    recipe: str = Field(default="interactive", description="How it was trained: 'interactive' or 'paper'.")
+    options: dict[str, bool | int | float | str] = Field(
+        default={}, description="What else was set otherwise than by default."
+    )
+    strategy: str = Field(default="lora", description="What was trained, such as 'lora' or 'mlp:width=16'.")
     steps: int = Field(description="Optimiser steps taken.")
+    best_step: int | None = Field(
+        default=None, description="The step whose weights were taken, where objects watched the training."
+    )
     learning_rate: float = Field(description="Peak learning rate.")
     seed: int = Field(description="Seed of everything random.")
     seconds: float = Field(description="Wall-clock time of the whole round, the gate included.")
@@ -26,6 +34,9 @@ class TrainingRun(BaseModel):
     device: str = Field(description="Where it ran.")
     images: int = Field(description="Images that the objects come from.")
     objects: int = Field(description="Objects that were learnt from.")
+    watching: int = Field(
+        default=0, description="Objects that only decided when to stop, neither learnt from nor judged by."
+    )
     held_out: int = Field(description="Objects that judged the result and were not learnt from.")
     held_out_before: float | None = Field(description="One-click mean IoU on the held-out objects before.")
     held_out_after: float | None = Field(description="One-click mean IoU on the held-out objects after.")
@@ -47,5 +58,9 @@ class AdapterCard(BaseModel):
     base_model: str = Field(description="Name of the base model it belongs to.")
     base_sha256: str = Field(description="Hash of that model's file.")
     mat: str = Field(default="mat", description="Transfer layer, such as 'mat' or 'linear'.")
-    rank: int = Field(default=4, ge=1, description="Rank of the LoRA updates.")
+    strategy: str = Field(
+        default="lora",
+        description="Fine-tuning strategy of the last training; what others left in the adapter stays in it.",
+    )
+    rank: int = Field(default=4, ge=1, description="Rank of the LoRA updates, where there are any.")
     history: tuple[TrainingRun, ...] = Field(default=(), description="Rounds of training, oldest first.")

@@ -3,10 +3,12 @@
 from napari_simmat.training.clicks import first_click, next_click
 from napari_simmat.training.corrections import Correction, Corrections
 from napari_simmat.training.learning import TrainingReport, deep, finetune, quick
+from napari_simmat.training.settings import Settings
 
 __all__ = [
     "Correction",
     "Corrections",
+    "Settings",
     "TrainingReport",
     "deep",
     "finetune",

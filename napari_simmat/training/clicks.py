@@ -92,6 +92,13 @@ def random_click(mask: Mask, rng: np.random.Generator) -> tuple[float, float]:
     return float(y) + window[0].start, float(x) + window[1].start
 
 
+def even_click(mask: Mask, rng: np.random.Generator) -> tuple[float, float]:
+    """Any point of an object, all alike, (y, x)."""
+    inside = np.argwhere(mask)
+    y, x = inside[int(rng.integers(len(inside)))]
+    return float(y), float(x)
+
+
 def _window(mask: Mask) -> tuple[slice, slice]:
     """Bounding box of the mask with a margin, so that distances are those in the whole image."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))

@@ -12,7 +12,7 @@ from napari_simmat.inference import Prompt, Segmenter
 from napari_simmat.models import Adapter, BaseModel
 from napari_simmat.training.clicks import first_click
 from napari_simmat.training.corrections import Correction, Corrections
-from napari_simmat.training.trainer import Watch
+from napari_simmat.training.watch import Watch
 
 FEW = 6
 """Below this number of objects each in turn is held out."""
@@ -48,21 +48,21 @@ def splits(corrections: Corrections, *, most_images: int = 6, most_objects: int 
     if len(items) < 2:
         return []
     if len(items) < FEW:
-        turns = sorted(items, key=_rank)[:_MOST_FOLDS]
+        turns = sorted(items, key=rank)[:_MOST_FOLDS]
         return [Split([c for c in items if c is not out], [out]) for out in turns]
-    groups = sorted(corrections.by_image(), key=lambda group: _rank(group[0], by_image=True))
+    groups = sorted(corrections.by_image(), key=lambda group: rank(group[0], by_image=True))
     if len(groups) >= _IMAGES_TO_SPLIT_BY:
         count = min(most_images, max(1, round(_SHARE * len(groups))))
         judge = [c for group in groups[:count] for c in group]
         learn = [c for group in groups[count:] for c in group]
     else:
         count = max(1, round(_SHARE * len(items)))
-        ranked = sorted(items, key=_rank)
+        ranked = sorted(items, key=rank)
         judge, learn = ranked[:count], ranked[count:]
-    return [Split(learn, sorted(judge, key=_rank)[:most_objects])]
+    return [Split(learn, sorted(judge, key=rank)[:most_objects])]
 
 
-def _rank(correction: Correction, *, by_image: bool = False) -> str:
+def rank(correction: Correction, *, by_image: bool = False) -> str:
     """A fixed place in a random order of all objects (or images) there are."""
     label = "" if by_image else f"/{correction.label}"
     return hashlib.sha256(f"{correction.image.content_key()}{label}".encode()).hexdigest()

@@ -11,14 +11,16 @@ CANDIDATES = 0.5
 IOU = 1.0
 
 
-def mask_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Dice + 5 x cross-entropy of each mask.
+def mask_loss(logits: Tensor, targets: Tensor, *, cross_entropy: float = CROSS_ENTROPY) -> Tensor:
+    """Dice + weight x cross-entropy of each mask.
 
     Parameters
     ----------
     logits : Tensor, (B, K, h, w)
     targets : Tensor, (B, 1, h, w)
         Share of each cell that the object covers, 0 to 1.
+    cross_entropy : float
+        Weight of the cross-entropy beside Dice.
 
     Returns
     -------
@@ -28,7 +30,7 @@ def mask_loss(logits: Tensor, targets: Tensor) -> Tensor:
     overlap = (p * targets).sum((2, 3))
     dice = 1 - (2 * overlap + 1) / ((p * p).sum((2, 3)) + (targets * targets).sum((2, 3)) + 1)
     entropy = F.binary_cross_entropy_with_logits(logits, targets.expand_as(logits), reduction="none")
-    return dice + CROSS_ENTROPY * entropy.mean((2, 3))
+    return dice + cross_entropy * entropy.mean((2, 3))
 
 
 def answer_loss(logits: Tensor, scores: Tensor, targets: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -16,11 +16,10 @@ from napari_simmat.models.adapter import TOKENS
 from napari_simmat.models.encoders import ImageEncoder
 from napari_simmat.models.lora import lora_layers, matches
 from napari_simmat.training.corrections import Correction, Corrections
+from napari_simmat.training.samples import Draw, Sample
 from napari_simmat.training.scenes import WINDOW, Scenes, Window
-from napari_simmat.training.trainer import Sample
 
 Mode = Literal["quick", "deep"]
-Draw = Callable[[np.random.Generator], Sample]
 
 DECODER = ("mask_decoder.transformer.*q_proj", "mask_decoder.transformer.*v_proj")
 
@@ -99,7 +98,7 @@ class Deep(Recipe):
         rng: np.random.Generator,
     ) -> Draw:
         """A fresh window around a random object in each step."""
-        scenes = _scenes(model, start, corrections)
+        scenes = scenes_of(model, start, corrections)
         device = next(model.parameters()).device
 
         def draw(rng: np.random.Generator) -> Sample:
@@ -134,7 +133,7 @@ class Quick(Recipe):
         rng: np.random.Generator,
     ) -> Draw:
         """One of some dozen windows, whose early features are computed when it is first drawn."""
-        scenes = _scenes(model, start, corrections)
+        scenes = scenes_of(model, start, corrections)
         device = next(model.parameters()).device
         chosen = _spread(len(scenes), self.most_windows, rng)
         cached: dict[int, tuple[Tensor, Window]] = {}
@@ -155,7 +154,8 @@ class Quick(Recipe):
 RECIPES: dict[Mode, Recipe] = {"quick": Quick(), "deep": Deep()}
 
 
-def _scenes(model: AdaptedSam, start: Adapter, corrections: Sequence[Correction]) -> Scenes:
+def scenes_of(model: AdaptedSam, start: Adapter, corrections: Sequence[Correction]) -> Scenes:
+    """The images of the corrections as the model and the profile of `start` see them."""
     encoder = model.sam.encoder
     window = WINDOW if encoder.flexible else encoder.side
     return Scenes(Corrections(corrections).by_image(), start.profile, side=encoder.side, window=window)

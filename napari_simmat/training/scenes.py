@@ -104,6 +104,8 @@ class Scenes:
             _frame_labels(group, frame) for group, frame in zip(groups, self._frames, strict=True)
         ]
         self.objects = [found for k, labels in enumerate(self._labels) for found in _objects(k, labels)]
+        of_each = [[o for o in self.objects if o.scene == k] for k in range(len(self._labels))]
+        self.of_scene = {k: objects for k, objects in enumerate(of_each) if objects}
         self._inputs: OrderedDict[int, Tensor] = OrderedDict()
         # What a mirror does to the physics: it turns the plane of polarization, and surfaces lean the other way.
         mirrors: tuple[Mirror, ...] = ("rows", "columns", "both")
@@ -137,6 +139,14 @@ class Scenes:
         if rng.random() < 0.5 and x.shape[1] == x.shape[2] and (effect := self._mirrors["both"]) is not None:
             x, labels = _exchanged(x.transpose(1, 2), effect), labels.T
         return Window(x.contiguous(), self._objects_in(labels, chosen, shrink), (row, column))
+
+    def whole(self, scene: int, rng: np.random.Generator) -> Window:
+        """An image in the whole square frame, as it is, and one of its objects, any of them alike."""
+        chosen = self.of_scene[scene][int(rng.integers(len(self.of_scene[scene])))]
+        x, labels = self._input(scene), self._labels[scene]
+        bottom, right = (self._side - n for n in labels.shape)
+        mask = np.pad(labels == chosen.label, ((0, bottom), (0, right)))
+        return Window(x.float(), mask[None], (0, 0))
 
     def _objects_in(self, labels: NDArray[np.int32], chosen: _Object, shrink: float) -> NDArray[np.bool_]:
         """The objects that the window shows well enough, padded as the encoder pads the picture."""

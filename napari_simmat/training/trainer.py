@@ -1,93 +1,53 @@
-"""The optimisation itself: clicks on windows, answers, losses, steps."""
+"""The optimisation itself: samples, losses, gradients, steps."""
 
 from __future__ import annotations
 
-import threading
+import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_simmat.errors import Cancelled, TrainingError
-from napari_simmat.inference import autocast
+from napari_simmat.errors import TrainingError
 from napari_simmat.models import AdaptedSam
-from napari_simmat.models.encoders import STRIDE
-from napari_simmat.training.clicks import first_click, next_click, random_click
-from napari_simmat.training.losses import answer_loss
-
-OnStep = Callable[[int, int, float], None]
-
-_REPEATS = 3  # clicks on one object in one step, at different places
-_CENTRED = 0.5  # share of first clicks at the deepest point; users are not that exact
-_CORRECTIVE = 0.5  # share of steps with a second, corrective click
-_WARM_UP = 0.15
-_MAX_NORM = 1.0
+from napari_simmat.training.average import Average
+from napari_simmat.training.method import Method
+from napari_simmat.training.regularisers import Adversary, StartingPoint
+from napari_simmat.training.samples import Draw, Sample
+from napari_simmat.training.stopping import Stopping
+from napari_simmat.training.watch import Watch
 
 
-@dataclass
-class Watch:
-    """Who follows a training: told of each step, asked before each step whether to stop."""
+@dataclass(frozen=True, eq=False)
+class Turn:
+    """What learns in a step, and from what; several take turns."""
 
-    on_step: OnStep | None = None
-    cancel: threading.Event | None = None
-    total: int = 0
-    done: int = 0
-
-    def check(self) -> None:
-        """Stop here if asked to.
-
-        Raises
-        ------
-        Cancelled
-        """
-        if self.cancel is not None and self.cancel.is_set():
-            raise Cancelled("Training was cancelled; the adapter is as it was before.")
-
-    def step(self, loss: float) -> None:
-        """One more step is done."""
-        self.done += 1
-        if self.on_step is not None:
-            self.on_step(self.done, self.total, loss)
-
-
-@dataclass(eq=False)
-class Sample:
-    """One step's worth: how to get the embedding, and the objects on it.
-
-    Attributes
-    ----------
-    embed : callable
-        Gives the embedding (1, 256, h, w), with gradients.
-    masks : ndarray of bool, (N, H, W)
-        Objects in the window.
-    offset : (int, int)
-        The window's first cell in the frame's grid.
-    """
-
-    embed: Callable[[], Tensor]
-    masks: NDArray[np.bool_]
-    offset: tuple[int, int]
+    parameters: Sequence[nn.Parameter]
+    draw: Draw
 
 
 def train(
     model: AdaptedSam,
-    parameters: Sequence[nn.Parameter],
-    draw: Callable[[np.random.Generator], Sample],
+    turns: Sequence[Turn],
+    method: Method,
     *,
     steps: int,
     learning_rate: float,
     prompts: int,
     rng: np.random.Generator,
     watch: Watch,
+    l2: float = 0.0,
+    adversarial: float = 0.0,
+    averaged: bool = False,
+    stopping: Stopping | None = None,
 ) -> list[float]:
     """Take optimiser steps on samples; returns the loss of each.
 
-    AdamW without weight decay, learning rate by one cycle, gradients clipped to norm 1. The model stays in
-    evaluation mode: frozen norms must not drift on batches of one image.
+    The model stays in evaluation mode: frozen norms must not drift on small batches. What comes out is in the
+    parameters: their average where `averaged`, the best ones where `stopping` has seen them.
 
     Raises
     ------
@@ -96,78 +56,58 @@ def train(
     TrainingError
         The loss is no longer a number.
     """
+    parameters = list({id(p): p for turn in turns for p in turn.parameters}.values())
     device = parameters[0].device
-    optimiser = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, learning_rate, total_steps=max(2, steps), pct_start=_WARM_UP
-    )
+    optimiser, schedule = method.optimiser(parameters, learning_rate, steps, averaged=averaged)
+    start, adversary = StartingPoint(parameters, l2), Adversary(model.mat, adversarial)
+    average = Average(parameters, steps) if averaged else None
     losses: list[float] = []
-    for _ in range(steps):
+    for step in range(steps):
         watch.check()
-        loss = sample_loss(model, draw(rng), prompts, rng, device)
+        turn = turns[step % len(turns)]
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(parameters, _MAX_NORM)
-        value = float(loss.detach())
-        if not np.isfinite(value) or not torch.isfinite(norm):
+        value = 0.0
+        for _ in range(method.batch):
+            loss = _repeatable(method, model, turn.draw(rng), prompts, int(rng.integers(2**63)), device)
+            value += adversary.backward(loss, 1 / method.batch) / method.batch
+        _only(turn.parameters, parameters)
+        start.pull()
+        norm = nn.utils.clip_grad_norm_(parameters, method.largest_norm or math.inf)
+        if not math.isfinite(value) or not torch.isfinite(norm):
             raise TrainingError(
                 "Training left the range of numbers (the loss is not finite); lower the learning rate and train again."
             )
         optimiser.step()
         schedule.step()
+        if average is not None:
+            average.update()
         losses.append(value)
         watch.step(value)
+        if stopping is not None and _enough(stopping, average, step + 1):
+            watch.total -= steps - len(losses)
+            break
+    if stopping is not None:
+        stopping.settle()
+    elif average is not None:
+        average.settle()
     return losses
 
 
-def sample_loss(
-    model: AdaptedSam, sample: Sample, prompts: int, rng: np.random.Generator, device: torch.device
-) -> Tensor:
-    """Loss of first clicks, and in half of the cases of a corrective click after them."""
-    masks = _choose(sample.masks, prompts, rng)
-    clicks = [first_click(m) if rng.random() < _CENTRED else random_click(m, rng) for m in masks]
-    targets = F.avg_pool2d(torch.from_numpy(masks[:, None].astype(np.float32)), 4).to(device)
-    points = _in_frame(clicks, sample.offset, device)
-    labels = torch.ones(len(masks), 1, device=device)
-    with autocast(device):
-        embedding = sample.embed()
-        logits, scores = model.sam.decode(embedding, points=points, labels=labels, offset=sample.offset)
-    logits, scores = logits.float(), scores.float()
-    loss = answer_loss(logits, scores, targets)
-    if rng.random() >= _CORRECTIVE:
-        return loss
-    shown = logits[:, :1].detach()
-    large = F.interpolate(shown, masks.shape[1:], mode="bilinear", align_corners=False)[:, 0]
-    corrections = [next_click(m, p) for m, p in zip(masks, (large > 0).cpu().numpy(), strict=True)]
-    wrong = [k for k, c in enumerate(corrections) if c is not None]
-    if not wrong:
-        return loss
-    found = [c for c in corrections if c is not None]
-    second = _in_frame([(y, x) for y, x, _ in found], sample.offset, device)
-    signs = torch.tensor([[float(sign)] for *_, sign in found], device=device)
-    with autocast(device):
-        logits, scores = model.sam.decode(
-            embedding,
-            points=torch.cat([points[wrong], second], 1),
-            labels=torch.cat([labels[wrong], signs], 1),
-            masks=shown[wrong],
-            offset=sample.offset,
-        )
-    return loss + answer_loss(logits.float(), scores.float(), targets[wrong])
+def _repeatable(
+    method: Method, model: AdaptedSam, sample: Sample, prompts: int, seed: int, device: torch.device
+) -> Callable[[], Tensor]:
+    """The loss of a sample, with the same clicks each time it is asked for."""
+    return lambda: method.loss(model, sample, prompts, np.random.default_rng(seed), device)
 
 
-def _choose(masks: NDArray[np.bool_], prompts: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """The objects to click in this step, the first always among them; a few objects are clicked repeatedly."""
-    if len(masks) > prompts:
-        others = 1 + rng.permutation(len(masks) - 1)[: prompts - 1]
-        few: NDArray[np.bool_] = masks[np.concatenate([[0], others])]
-        return few
-    repeats = min(_REPEATS, max(1, prompts // len(masks)))
-    repeated: NDArray[np.bool_] = np.repeat(masks, repeats, axis=0)
-    return repeated
+def _only(learning: Sequence[nn.Parameter], parameters: Sequence[nn.Parameter]) -> None:
+    """Without a gradient a parameter is passed over by the optimiser."""
+    kept = {id(p) for p in learning}
+    for parameter in parameters:
+        if id(parameter) not in kept:
+            parameter.grad = None
 
 
-def _in_frame(clicks: Sequence[tuple[float, float]], offset: tuple[int, int], device: torch.device) -> Tensor:
-    """Clicks (y, x) in a window as points (B, 1, 2) = (x, y) in the frame."""
-    row, column = offset
-    return torch.tensor([[[x + column * STRIDE, y + row * STRIDE]] for y, x in clicks], device=device).float()
+def _enough(stopping: Stopping, average: Average | None, step: int) -> bool:
+    with nullcontext() if average is None else average.in_place():
+        return stopping.enough(step)

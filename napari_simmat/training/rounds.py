@@ -1,0 +1,269 @@
+"""One round of learning: split, train, judge, keep or roll back."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from napari_simmat import __version__
+from napari_simmat.errors import TrainingError
+from napari_simmat.inference import describe_device, device_choice
+from napari_simmat.models import AdaptedSam, Adapter, BaseModel, TrainingRun, load_base_model
+from napari_simmat.training.corrections import Correction, Corrections
+from napari_simmat.training.gate import Split, one_click_iou, splits
+from napari_simmat.training.interactive import Interactive
+from napari_simmat.training.memory import peak_rss_mb
+from napari_simmat.training.method import Method
+from napari_simmat.training.paper import Paper
+from napari_simmat.training.recipes import RECIPES, Mode, Recipe
+from napari_simmat.training.regularisers import gated, halves, tokens
+from napari_simmat.training.scenes import TOO_SMALL, learnable
+from napari_simmat.training.settings import RecipeName, Settings
+from napari_simmat.training.stopping import Stopping, watchers, window_iou
+from napari_simmat.training.trainer import Turn, train
+from napari_simmat.training.watch import Watch
+
+TrainingReport = TrainingRun
+
+METHODS: dict[RecipeName, Method] = {"interactive": Interactive(), "paper": Paper()}
+
+NO_GATE = "Kept without a check, as was asked for: no object was held out."
+
+_MOST_WINDOWS = 6  # that are looked at to decide when to stop
+
+
+def learn(
+    mode: Mode,
+    given: Corrections | Sequence[Correction],
+    start: Adapter | None,
+    settings: Settings,
+    watch: Watch,
+    base: BaseModel | None,
+    device: str | None,
+    *,
+    gate: bool = True,
+) -> tuple[Adapter, TrainingReport]:
+    """Split, train, judge, keep or roll back; see `napari_simmat.training.quick` for parameters and errors."""
+    began = time.perf_counter()
+    recipe = RECIPES[mode]
+    base = load_base_model() if base is None else base
+    accepted = list(given)
+    corrections = Corrections(c for c in accepted if learnable(c, base.sam.side))
+    _check(mode, len(accepted), len(corrections), settings)
+    where = device or device_choice()
+    if start is None:
+        start = Adapter.untrained([group[0].image for group in corrections.by_image()], base=base)
+    for group in corrections.by_image():
+        start.fits(group[0].image)
+    folds = splits(corrections, most_images=recipe.judges[0], most_objects=recipe.judges[1]) if gate else []
+    few = len(folds) > 1 or not folds
+    learnt_from = list(corrections) if few else folds[0].learn
+    task = _Task(recipe, start, _settled(recipe, learnt_from, settings), watch, base, where)
+    watch.total = task.steps * (len(folds) + 1 if few and folds else 1)
+
+    before: float | None = None
+    after: float | None = None
+    if few and folds:
+        judged = [task.judge_fold(fold) for fold in folds]
+        before, after = (float(np.mean(column)) for column in zip(*judged, strict=True))
+    run = task.train(learnt_from)
+    if not few:
+        before = task.judge(start, folds[0])
+        after = task.judge(run.adapter, folds[0])
+    kept = before is None or after is None or after >= before
+    held_out = sum(len(fold.judge) for fold in folds)
+    tenth = max(1, len(run.losses) // 10)
+    report = TrainingReport(
+        mode=mode,
+        recipe=settings.recipe,
+        options=settings.chosen(),
+        steps=len(run.losses),
+        best_step=run.best_step,
+        learning_rate=task.learning_rate,
+        seed=settings.seed,
+        seconds=time.perf_counter() - began,
+        seconds_per_step=run.seconds / len(run.losses),
+        trainable_parameters=run.parameters,
+        loss_first=float(np.mean(run.losses[:tenth])),
+        loss_last=float(np.mean(run.losses[-tenth:])),
+        losses=tuple(round(v, 5) for v in run.losses),
+        peak_rss_mb=peak_rss_mb(),
+        device=describe_device(torch.device(where)),
+        images=len(Corrections(learnt_from).by_image()),
+        objects=len(learnt_from) - run.watching,
+        watching=run.watching,
+        held_out=held_out,
+        held_out_before=before,
+        held_out_after=after,
+        kept=kept,
+        reason=_verdict(kept, before, after, held_out, leave_one_out=few) if gate else NO_GATE,
+    )
+    if not kept:
+        return start, report
+    card = start.card.model_copy(
+        update={
+            "name": f"{start.profile.modality} {mode} {len(start.card.history) + 1}",
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "software": f"napari-simmat {__version__}",
+            "history": (*start.card.history, report),
+        }
+    )
+    return Adapter(run.adapter.profile, card, run.adapter.tensors), report
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """One training: what came out and what it took."""
+
+    adapter: Adapter
+    losses: list[float]
+    seconds: float
+    parameters: int
+    watching: int
+    best_step: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """What the trainings of one round have in common; steps and learning rate are settled."""
+
+    recipe: Recipe
+    start: Adapter
+    settings: Settings
+    watch: Watch
+    base: BaseModel
+    device: str
+
+    @property
+    def method(self) -> Method:
+        return METHODS[self.settings.recipe]
+
+    @property
+    def steps(self) -> int:
+        assert self.settings.steps is not None
+        return self.settings.steps
+
+    @property
+    def learning_rate(self) -> float:
+        assert self.settings.learning_rate is not None
+        return self.settings.learning_rate
+
+    def train(self, corrections: Sequence[Correction]) -> _Run:
+        """One training on some corrections."""
+        rng = np.random.default_rng(self.settings.seed)
+        settings, method = self.settings, self.method
+        model = self.recipe.build(self.start, self.base.on(self.device), settings.seed)
+        trained = self.recipe.unfreeze(model)
+        stops = method.early_stopping if settings.early_stopping is None else settings.early_stopping
+        averaged = method.ema if settings.ema is None else settings.ema
+        watching: list[Correction] = []
+        with ExitStack() as stack:
+            if settings.split_half:
+                first, second = halves(corrections)
+                gates = stack.enter_context(gated(model, trained))
+                small = [*tokens(model, trained), *gates]
+                weights = [p for p in trained if all(p is not other for other in small)]
+                turns = [self._turn(model, weights, first, rng), self._turn(model, small, second, rng)]
+                trained, watching = [*trained, *gates], second if stops else []
+            else:
+                learnt, watching = watchers(corrections) if stops else (corrections, [])
+                turns = [self._turn(model, trained, learnt, rng)]
+            stopping = self._stopping(model, trained, watching) if watching else None
+            began = time.perf_counter()
+            losses = train(
+                model,
+                turns,
+                method,
+                steps=self.steps,
+                learning_rate=self.learning_rate,
+                prompts=self.recipe.prompts,
+                rng=rng,
+                watch=self.watch,
+                l2=settings.l2,
+                adversarial=settings.adversarial,
+                averaged=averaged,
+                stopping=stopping,
+            )
+            seconds = time.perf_counter() - began
+        return _Run(
+            self.start.replaced(model=model, card=self.start.card),
+            losses,
+            seconds,
+            sum(p.numel() for p in trained),
+            0 if settings.split_half else len(watching),
+            None if stopping is None else stopping.best_step,
+        )
+
+    def judge(self, adapter: Adapter, fold: Split) -> float:
+        """One-click IoU of the objects that were held out."""
+        return one_click_iou(adapter, fold.judge, base=self.base, device=self.device, watch=self.watch)
+
+    def judge_fold(self, fold: Split) -> tuple[float, float]:
+        """The same before and after a training without them."""
+        run = self.train(fold.learn)
+        return self.judge(self.start, fold), self.judge(run.adapter, fold)
+
+    def _turn(
+        self,
+        model: AdaptedSam,
+        parameters: Sequence[nn.Parameter],
+        corrections: Sequence[Correction],
+        rng: np.random.Generator,
+    ) -> Turn:
+        return Turn(parameters, self.method.sampler(self.recipe, model, self.start, corrections, rng))
+
+    def _stopping(
+        self, model: AdaptedSam, parameters: Sequence[nn.Parameter], watching: Sequence[Correction]
+    ) -> Stopping:
+        rng = np.random.default_rng(self.settings.seed)  # its own: whether anybody watches changes no sample
+        draw = self.method.sampler(self.recipe, model, self.start, watching, rng)
+        samples = [draw(rng) for _ in range(min(_MOST_WINDOWS, len(watching)))]
+        return Stopping(parameters, lambda: window_iou(model, samples), self.steps)
+
+
+def _settled(recipe: Recipe, learnt_from: Sequence[Correction], settings: Settings) -> Settings:
+    """With steps and learning rate, the recipe's own where none were given."""
+    method = METHODS[settings.recipe]
+    images = len(Corrections(learnt_from).by_image())
+    steps, rate = settings.steps, settings.learning_rate
+    return settings.with_(
+        steps=method.steps(recipe, settings, objects=len(learnt_from), images=images)
+        if steps is None
+        else steps,
+        learning_rate=method.learning_rate(recipe, settings) if rate is None else rate,
+    )
+
+
+def _check(mode: Mode, accepted: int, large: int, settings: Settings) -> None:
+    if not accepted:
+        raise TrainingError("There are no objects to learn from; accept an object first.")
+    if not large:
+        raise TrainingError(TOO_SMALL)
+    settings.check()
+    if mode == "quick" and settings.recipe == "paper":
+        raise TrainingError(
+            "The recipe 'paper' trains through the whole encoder, which the mode 'quick' does not; choose mode 'deep'."
+        )
+    if mode == "quick" and settings.adversarial:
+        raise TrainingError(
+            "The adversarial step is taken in the output of the transfer layer, which the mode 'quick' does not look at; "
+            "choose mode 'deep' or leave it out."
+        )
+
+
+def _verdict(
+    kept: bool, before: float | None, after: float | None, held_out: int, *, leave_one_out: bool
+) -> str:
+    if before is None or after is None:
+        return "Kept without a check: with a single object nothing can be held out; accept another one."
+    objects = f"{held_out} object{'s' if held_out != 1 else ''}"
+    what = f"each of {objects} left out in turn" if leave_one_out else f"{objects} held out"
+    numbers = f"one-click IoU {before:.3f} before, {after:.3f} after ({what})"
+    return f"Kept: {numbers}." if kept else f"Rolled back: {numbers}."
