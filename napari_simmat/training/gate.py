@@ -65,7 +65,12 @@ def splits(corrections: Corrections, *, most_images: int = 6, most_objects: int 
 def rank(correction: Correction, *, by_image: bool = False) -> str:
     """A fixed place in a random order of all objects (or images) there are."""
     label = "" if by_image else f"/{correction.label}"
-    return hashlib.sha256(f"{correction.image.content_key()}{label}".encode()).hexdigest()
+    return drawn(f"{correction.image.content_key()}{label}")
+
+
+def drawn(key: str) -> str:
+    """A fixed place in a random order of all keys there are."""
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def one_click_iou(

@@ -14,7 +14,8 @@ from napari_simmat.inference.regions import refuse_large
 from napari_simmat.models import Adapter, BaseModel
 from napari_simmat.training.corrections import Correction, Corrections
 from napari_simmat.training.memory import peak_rss_mb
-from napari_simmat.training.rounds import TrainingReport, learn
+from napari_simmat.training.report import TrainingReport
+from napari_simmat.training.rounds import learn
 from napari_simmat.training.settings import Settings
 from napari_simmat.training.watch import OnStep, Watch
 

@@ -7,7 +7,6 @@ where in the frame the window lies. Objects too large for a window are shrunk un
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,10 +19,10 @@ from torch import Tensor
 
 from napari_simmat.errors import TrainingError
 from napari_simmat.images import ModalityProfile
-from napari_simmat.images.physics.derived import Mirror
 from napari_simmat.inference import Frame
 from napari_simmat.models.encoders import STRIDE
 from napari_simmat.training.corrections import Correction
+from napari_simmat.training.inputs import Inputs, mirrored, mirrored_labels
 
 WINDOW = 448
 """Side of a window in frame pixels; divisible by 224, so that no attention window is padded."""
@@ -36,7 +35,6 @@ TOO_SMALL = (
 _ROOM = 1.6  # an object's longer side may be the window's side divided by this
 _MIN_AREA = 16  # smaller objects (in frame pixels) are less than one cell of the decoder's masks
 _MIN_SHARE = 0.6  # an object cut by the window's border is learnt only if this share of it is inside
-_SCENE_BYTES = 2 * 2**30
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,21 +93,15 @@ class Scenes:
         side: int,
         window: int = WINDOW,
     ) -> None:
-        self._profile = profile
         self._side = side
         self._window = min(window, side)
-        self._images = [group[0].image for group in groups]
-        self._frames = [Frame(image.shape, side) for image in self._images]
+        self._inputs = Inputs([group[0].image for group in groups], profile, side=side)
         self._labels = [
-            _frame_labels(group, frame) for group, frame in zip(groups, self._frames, strict=True)
+            _frame_labels(group, frame) for group, frame in zip(groups, self._inputs.frames, strict=True)
         ]
         self.objects = [found for k, labels in enumerate(self._labels) for found in _objects(k, labels)]
         of_each = [[o for o in self.objects if o.scene == k] for k in range(len(self._labels))]
         self.of_scene = {k: objects for k, objects in enumerate(of_each) if objects}
-        self._inputs: OrderedDict[int, Tensor] = OrderedDict()
-        # What a mirror does to the physics: it turns the plane of polarization, and surfaces lean the other way.
-        mirrors: tuple[Mirror, ...] = ("rows", "columns", "both")
-        self._mirrors = {axis: profile.mirrored(axis) for axis in mirrors}
         if not self.objects:
             raise TrainingError(TOO_SMALL)
 
@@ -121,7 +113,7 @@ class Scenes:
         chosen = self.objects[index]
         size = max(chosen.bottom - chosen.top, chosen.right - chosen.left)
         shrink = min(1.0, self._window / (size * _ROOM))
-        x, labels = self._input(chosen.scene), self._labels[chosen.scene]
+        x, labels = self._inputs[chosen.scene], self._labels[chosen.scene]
         # Rows and columns of the window in the frame, and in the grid of the (shrunk) frame.
         reach = round(self._window / shrink)
         step = STRIDE / shrink
@@ -132,18 +124,14 @@ class Scenes:
         x, labels = x[:, rows, columns].float(), labels[rows, columns]
         if shrink < 1:
             x, labels = _shrunk(x, labels, chosen.label, shrink)
-        if rng.random() < 0.5 and (effect := self._mirrors["columns"]) is not None:
-            x, labels = _exchanged(x.flip(2), effect), labels[:, ::-1]
-        if rng.random() < 0.5 and (effect := self._mirrors["rows"]) is not None:
-            x, labels = _exchanged(x.flip(1), effect), labels[::-1]
-        if rng.random() < 0.5 and x.shape[1] == x.shape[2] and (effect := self._mirrors["both"]) is not None:
-            x, labels = _exchanged(x.transpose(1, 2), effect), labels.T
+        for axis, effect in self._inputs.mirrors(labels.shape, rng):
+            x, labels = mirrored(x, axis, effect), mirrored_labels(labels, axis)
         return Window(x.contiguous(), self._objects_in(labels, chosen, shrink), (row, column))
 
     def whole(self, scene: int, rng: np.random.Generator) -> Window:
         """An image in the whole square frame, as it is, and one of its objects, any of them alike."""
         chosen = self.of_scene[scene][int(rng.integers(len(self.of_scene[scene])))]
-        x, labels = self._input(scene), self._labels[scene]
+        x, labels = self._inputs[scene], self._labels[scene]
         bottom, right = (self._side - n for n in labels.shape)
         mask = np.pad(labels == chosen.label, ((0, bottom), (0, right)))
         return Window(x.float(), mask[None], (0, 0))
@@ -171,26 +159,6 @@ class Scenes:
     def _area(self, chosen: _Object) -> int:
         labels = self._labels[chosen.scene][chosen.top : chosen.bottom, chosen.left : chosen.right]
         return int((labels == chosen.label).sum())
-
-    def _input(self, index: int) -> Tensor:
-        """Model input of an image in the frame, in half precision; the latest used are kept."""
-        if index not in self._inputs:
-            made = self._profile.model_input(self._images[index], self._frames[index].shape)
-            self._inputs[index] = torch.from_numpy(made).half()
-            while (
-                sum(t.nelement() * 2 for t in self._inputs.values()) > _SCENE_BYTES and len(self._inputs) > 1
-            ):
-                self._inputs.popitem(last=False)
-        self._inputs.move_to_end(index)
-        return self._inputs[index]
-
-
-def _exchanged(x: Tensor, effect: tuple[list[int], list[float]]) -> Tensor:
-    """Channels (C, H, W) in another order and with other signs."""
-    order, signs = effect
-    if order != sorted(order):
-        x = x[order]
-    return x if min(signs) > 0 else x * x.new_tensor(signs)[:, None, None]
 
 
 def _frame_labels(group: Sequence[Correction], frame: Frame) -> NDArray[np.int32]:
