@@ -17,7 +17,9 @@ from napari_simmat.errors import AdapterError
 from napari_simmat.images import as_image
 from napari_simmat.models import load_base_model
 from napari_simmat.models.adapter import TOKENS
-from napari_simmat.models.lora import inject, lora_layers, merge, sharing_copy
+from napari_simmat.models.additions import put, sharing_copy
+from napari_simmat.models.lora import LoRALinear, lora_layers, merge, unmerge
+from napari_simmat.models.strategies import Strategy
 
 
 def scene(n_channels: int, shape=(40, 50), name="scene"):
@@ -27,11 +29,9 @@ def scene(n_channels: int, shape=(40, 50), name="scene"):
 
 def trained(image) -> Adapter:
     """An adapter whose numbers all differ from their start, as training would leave it."""
-    start = Adapter.untrained(image)
+    start, base = Adapter.untrained(image), load_base_model()
     torch.manual_seed(0)
-    model = start.build(
-        load_base_model(), lora=("encoder.trunk.stages.3.*", "mask_decoder.*q_proj"), own=TOKENS
-    )
+    model = start.build(base, plan=Strategy.parse("lora:stages=late").plan(base.sam.encoder))
     for parameter in (
         *model.mat.parameters(),
         *(p for _, layer in lora_layers(model.sam) for p in (layer.a, layer.b)),
@@ -88,14 +88,16 @@ def test_a_fresh_lora_changes_nothing_and_a_second_injection_adds_nothing():
     x = torch.randn(3, 4)
     expected = root(x)
     copied = sharing_copy(root)
-    assert inject(copied, ["*"], rank=2, alpha=2) == ["0", "2"]
-    assert inject(copied, ["*"], rank=2, alpha=2) == []
+    assert put(copied, LoRALinear, ["*"], 2) == ["0", "2"]
+    assert put(copied, LoRALinear, ["*"], 2) == []
     assert torch.equal(copied(x), expected)
     for _, layer in lora_layers(copied):
         layer.b.data.normal_()
     changed = copied(x)
     merge(copied)
     assert torch.allclose(copied(x), changed, atol=1e-6)
+    unmerge(copied)
+    assert torch.equal(copied(x), changed)
     assert torch.equal(root(x), expected)
 
 

@@ -17,7 +17,7 @@ from napari_simmat.training import Correction, Corrections, deep, first_click, n
 from napari_simmat.training.clicks import random_click
 from napari_simmat.training.gate import splits
 from napari_simmat.training.losses import answer_loss, mask_loss
-from napari_simmat.training.recipes import RECIPES
+from napari_simmat.training.recipes import recipe_for
 from napari_simmat.training.scenes import Scenes
 
 
@@ -207,8 +207,8 @@ def test_training_moves_what_it_may_and_nothing_else(corrections, mode):
 
 def test_the_reported_number_of_trained_parameters_is_what_the_adapter_carries(corrections):
     first = next(iter(corrections)).image
-    model = RECIPES["deep"].build(Adapter.untrained(first), load_base_model())
-    count = sum(p.numel() for p in RECIPES["deep"].unfreeze(model))
+    model = recipe_for("deep").build(Adapter.untrained(first), load_base_model())
+    count = sum(p.numel() for p in recipe_for("deep").unfreeze(model))
     adapter = Adapter.untrained(first).replaced(model=model, card=Adapter.untrained(first).card)
     assert sum(t.numel() for t in adapter.tensors.values()) == count
 
@@ -223,8 +223,8 @@ def test_the_same_seed_gives_the_same_adapter_and_another_seed_another(correctio
 
 
 def test_the_file_of_a_trained_adapter_is_a_few_hundred_kilobytes(corrections, tmp_path):
-    adapter = RECIPES["deep"].build(Adapter.untrained(next(iter(corrections)).image), load_base_model())
-    RECIPES["deep"].unfreeze(adapter)
+    adapter = recipe_for("deep").build(Adapter.untrained(next(iter(corrections)).image), load_base_model())
+    recipe_for("deep").unfreeze(adapter)
     start = Adapter.untrained(next(iter(corrections)).image)
     start.replaced(model=adapter, card=start.card).save(tmp_path / "deep.safetensors")
     assert (tmp_path / "deep.safetensors").stat().st_size < 500_000

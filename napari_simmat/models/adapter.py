@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -16,9 +17,11 @@ from torch import Tensor, nn
 from napari_simmat.atomic import write_atomically
 from napari_simmat.errors import AdapterError, SimmatError
 from napari_simmat.images import ModalityProfile, MultiChannelImage, profile_for
+from napari_simmat.models.additions import sharing_copy
 from napari_simmat.models.base import BaseModel, load_base_model
 from napari_simmat.models.card import AdapterCard
-from napari_simmat.models.lora import inject, lora_layers, merge, sharing_copy
+from napari_simmat.models.learnt import in_file, put_in_place, taken_out, unknown
+from napari_simmat.models.lora import merge, unmerge
 from napari_simmat.models.mat import (
     BOTTLENECK,
     MAX_DIRECT_CHANNELS,
@@ -27,20 +30,22 @@ from napari_simmat.models.mat import (
     principal_components,
     whitened,
 )
+from napari_simmat.models.own_weights import TOKENS
 from napari_simmat.models.sam import AdaptedSam, Sam
 from napari_simmat.models.seeding import seeded
+from napari_simmat.models.strategies import Plan
 from napari_simmat.models.transfer import build_transfer, canonical_name
 
+__all__ = ["FORMAT", "TOKENS", "Adapter"]
+
 FORMAT = "napari-simmat adapter 1"
-TOKENS = ("mask_decoder.mask_tokens", "mask_decoder.iou_token")
-"""Learnt query vectors of SAM's mask decoder; an adapter may carry its own."""
 
 _SAMPLE_SIDE = 192
 _MAX_KERNEL = 4096  # beyond any encoder's width and any number of channels
 
 
 class Adapter:
-    """Profile, MAT, LoRA and a card. Not to be changed: training gives a new one.
+    """Profile, transfer layer, whatever else was learnt, and a card. Not to be changed: training gives a new one.
 
     Parameters
     ----------
@@ -49,7 +54,8 @@ class Adapter:
     card : AdapterCard
         Where the adapter comes from.
     tensors : dict of str to Tensor
-        Named ``mat.*``, ``lora.<path of a linear layer>.a`` and ``.b``, ``token.<path>``; float32 on the CPU.
+        Named as `napari_simmat.models.learnt` says, such as ``mat.*`` and ``lora.<path of a linear layer>.a``; float32
+        on the CPU.
     """
 
     def __init__(self, profile: ModalityProfile, card: AdapterCard, tensors: dict[str, Tensor]) -> None:
@@ -115,7 +121,7 @@ class Adapter:
         """Whether it differs from its starting point."""
         return bool(self.card.history)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Hash of all that changes what the model answers; a key for caches and journals."""
         digest = hashlib.sha256(self.profile.model_dump_json().encode())
@@ -150,20 +156,16 @@ class Adapter:
                 f"load that model or train anew."
             )
 
-    def build(
-        self, base: BaseModel, *, lora: Sequence[str] = (), own: Sequence[str] = (), seed: int = 0
-    ) -> AdaptedSam:
+    def build(self, base: BaseModel, *, plan: Plan | None = None, seed: int = 0) -> AdaptedSam:
         """A model with this adapter in place, sharing all frozen weights with the base model.
 
         Parameters
         ----------
         base : BaseModel
-        lora : sequence of str
-            Patterns of further linear layers that get a fresh LoRA, for training.
-        own : sequence of str
-            Paths of tokens that get an own copy, for training.
+        plan : Plan, optional
+            What is to be trained: what of it the adapter does not have is put in place at its start.
         seed : int
-            Of the random start of fresh LoRA.
+            Of the random start of that.
 
         Returns
         -------
@@ -173,25 +175,19 @@ class Adapter:
         Raises
         ------
         AdapterError
-            The adapter belongs to another base model, or its tensors do not fit it.
+            The adapter belongs to another base model, or its tensors do not fit it or the plan.
         """
         self.belongs_to(base)
         sam = sharing_copy(base.sam)
         assert isinstance(sam, Sam)
-        paths = [k[len("lora.") : -2] for k in self.tensors if k.startswith("lora.") and k.endswith(".a")]
         try:
             with seeded(seed):
+                put_in_place(sam, self.tensors)
                 mat = build_transfer(self.card.mat, self.profile.n_channels, sam.encoder.first_convolution)
-                inject(sam, [*paths, *lora], rank=self.card.rank, alpha=self.card.rank)
+                if plan is not None:
+                    plan.place(sam)
             mat.load_state_dict({k[4:]: v for k, v in self.tensors.items() if k.startswith("mat.")})
-            for path, layer in lora_layers(sam):
-                if f"lora.{path}.a" in self.tensors:
-                    layer.a.data.copy_(self.tensors[f"lora.{path}.a"])
-                    layer.b.data.copy_(self.tensors[f"lora.{path}.b"])
-            for path in TOKENS:
-                if f"token.{path}" in self.tensors or path in own:
-                    _own_weight(sam, path, self.tensors.get(f"token.{path}"))
-        except (RuntimeError, AttributeError, KeyError) as error:
+        except (RuntimeError, AttributeError, KeyError, TypeError) as error:
             raise AdapterError(
                 f"The tensors of the adapter {self.card.name!r} do not fit {base.name} "
                 f"({str(error).splitlines()[-1].strip()[:120]}); load another adapter."
@@ -212,18 +208,11 @@ class Adapter:
     def replaced(self, *, model: AdaptedSam, card: AdapterCard) -> Adapter:
         """A new adapter with what `model` learnt; the profile stays.
 
-        LoRA is rounded to half precision, as it is saved, so that the adapter that was judged is the one in the file.
+        What was learnt is rounded to half precision, as it is saved, so that the adapter that was judged is the one in
+        the file. A merged model is taken apart again.
         """
-        tensors = {f"mat.{k}": v for k, v in model.mat.state_dict().items()}
-        for path, layer in lora_layers(model.sam):
-            tensors[f"lora.{path}.a"] = layer.a.detach().half().float()
-            tensors[f"lora.{path}.b"] = layer.b.detach().half().float()
-        for path in TOKENS:
-            weight = model.sam.get_submodule(path).weight
-            if f"token.{path}" in self.tensors or weight.requires_grad:
-                assert isinstance(weight, Tensor)
-                tensors[f"token.{path}"] = weight
-        return Adapter(self.profile, card, tensors)
+        unmerge(model.sam)
+        return Adapter(self.profile, card, taken_out(model, self.tensors))
 
     def with_card(self, **changes: object) -> Adapter:
         """The same adapter with another name, history, ..."""
@@ -237,13 +226,12 @@ class Adapter:
         AdapterError
             The file cannot be written.
         """
-        tensors = {k: v.half() if k.startswith("lora.") else v for k, v in self.tensors.items()}
         metadata = {
             "format": FORMAT,
             "profile": self.profile.model_dump_json(),
             "card": self.card.model_dump_json(),
         }
-        write_atomically(Path(path).expanduser(), save(tensors, metadata), error=AdapterError)
+        write_atomically(Path(path).expanduser(), save(in_file(self.tensors), metadata), error=AdapterError)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Adapter:
@@ -280,6 +268,11 @@ class Adapter:
             raise AdapterError(
                 f"The adapter file {file.name} is damaged ({str(error).splitlines()[0][:100]}); save it again."
             ) from error
+        if (name := unknown(tensors)) is not None:
+            raise AdapterError(
+                f"The adapter file {file.name} holds {name[:60]!r}, which this version of napari-simmat does not know; "
+                "install a newer one."
+            )
         if any(not torch.isfinite(t).all() for t in tensors.values()):
             raise AdapterError(
                 f"The adapter file {file.name} holds numbers that are not finite; save it again."
@@ -293,16 +286,6 @@ def _kernel_of(weights: dict[str, Tensor]) -> nn.Conv2d:
     if known is None or known.ndim != 4 or max(known.shape) > _MAX_KERNEL:
         return nn.Conv2d(3, 1, 1)
     return nn.Conv2d(3, known.shape[0], (known.shape[2], known.shape[3]))
-
-
-def _own_weight(sam: Sam, path: str, value: Tensor | None) -> None:
-    """Give a module its own weight; the base model keeps the shared one."""
-    module = sam.get_submodule(path)
-    assert isinstance(module, nn.Embedding)
-    weight = module.weight if value is None else value.to(module.weight)
-    if weight.shape != module.weight.shape:
-        raise RuntimeError(f"{path} has shape {tuple(weight.shape)}, expected {tuple(module.weight.shape)}")
-    module.weight = nn.Parameter(weight.detach().clone(), requires_grad=False)
 
 
 def _pixels(profile: ModalityProfile, image: MultiChannelImage) -> Tensor:

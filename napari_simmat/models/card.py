@@ -11,7 +11,8 @@ class TrainingRun(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     mode: str = Field(
-        description="'quick' (the late part, on cached features) or 'deep' (MAT and whole encoder)."
+        description="'quick' (the late part, on cached features), 'deep' (MAT and whole encoder) or 'align' (the same, "
+        "without labels)."
     )
     recipe: str = Field(default="interactive", description="How it was trained: 'interactive' or 'paper'.")
     options: dict[str, bool | int | float | str] = Field(
@@ -40,6 +41,12 @@ class TrainingRun(BaseModel):
     held_out: int = Field(description="Objects that judged the result and were not learnt from.")
     held_out_before: float | None = Field(description="One-click mean IoU on the held-out objects before.")
     held_out_after: float | None = Field(description="One-click mean IoU on the held-out objects after.")
+    distance_before: float | None = Field(
+        default=None,
+        description="Where embeddings were aligned: share of the variance of SAM's embedding of the colours that was "
+        "not explained without them, on held-out images, before.",
+    )
+    distance_after: float | None = Field(default=None, description="The same after.")
     kept: bool = Field(description="Whether the new version was kept.")
     reason: str = Field(description="The verdict in one sentence, for people.")
 

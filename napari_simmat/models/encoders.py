@@ -11,8 +11,11 @@ from functools import partial
 import torch
 from segment_anything.modeling import ImageEncoderViT
 from segment_anything.modeling.common import LayerNorm2d
-from timm.models.tiny_vit import ConvNorm, TinyVit
+from timm.models.tiny_vit import Attention, ConvNorm, TinyVit
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from napari_simmat.models.additions import innermost
 
 STRIDE = 16
 EMBEDDING_CHANNELS = 256
@@ -29,11 +32,15 @@ class ImageEncoder(nn.Module):
         Whether the encoder takes inputs smaller than `side` (windows of a scene).
     late_layers : tuple of str
         Patterns of the module paths that belong to the late half.
+    checkpoint : bool
+        Whether activations inside a block are computed again in the backward pass instead of being kept, which gives
+        the same gradients for a third more time and a fraction of the memory. Without gradients it changes nothing.
     """
 
     side: int = 1024
     flexible: bool = True
     late_layers: tuple[str, ...] = ()
+    checkpoint: bool = False
 
     kernel: str = ""
     """Path of the first convolution."""
@@ -49,6 +56,19 @@ class ImageEncoder(nn.Module):
         """Put another module in its place, such as one for more channels."""
         owner, _, leaf = self.kernel.rpartition(".")
         setattr(self.get_submodule(owner), leaf, module)
+
+    def fresh(self) -> ImageEncoder:
+        """The same network with random weights."""
+        raise NotImplementedError
+
+    def through(self, block: nn.Module, x: Tensor) -> Tensor:
+        """What a block gives for x."""
+        if self.checkpoint and torch.is_grad_enabled():
+            # Nothing in the encoders is random, so no state of the random numbers is kept.
+            kept: Tensor = checkpoint(block, x, use_reentrant=False, preserve_rng_state=False)
+            return kept
+        out: Tensor = block(x)
+        return out
 
     def early(self, rgb: Tensor) -> Tensor:
         """Stem and first stages: SAM-normalised RGB (B, 3, H, W) to features (B, ..)."""
@@ -78,26 +98,32 @@ class TinyViTEncoder(ImageEncoder):
         fold_batch_norms(self.trunk)
         self.neck = build_neck(320)
 
+    def fresh(self) -> TinyViTEncoder:
+        """The same network with random weights."""
+        return TinyViTEncoder()
+
     def early(self, rgb: Tensor) -> Tensor:
         """Patch embedding and the first three stages; returns (B, 160, H / 16, W / 16)."""
         x: Tensor = self.trunk.patch_embed(rgb)
         for stage in self.trunk.stages[:-1]:
-            x = stage(x)
+            x = self.through(stage, x)
         return x
 
     def late(self, features: Tensor) -> Tensor:
         """The last stage (two transformer blocks of width 320) and SAM's neck."""
-        out: Tensor = self.neck(self.trunk.stages[-1](features))
+        out: Tensor = self.neck(self.through(self.trunk.stages[-1], features))
         return out
 
 
 class ViTEncoder(ImageEncoder):
     """Meta's ViT encoder of SAM (B, L, H); `late` is the last quarter of the blocks, and the neck.
 
-    Its absolute position embedding binds it to one input size.
+    Its absolute position embedding binds it to one input size. Attention over a whole frame of 64 x 64 places takes
+    gigabytes in each global block, so activations are not kept.
     """
 
     flexible = False
+    checkpoint = True
     kernel = "vit.patch_embed.proj"
 
     def __init__(self, vit: ImageEncoderViT) -> None:
@@ -107,22 +133,42 @@ class ViTEncoder(ImageEncoder):
         self.n_late = max(1, len(vit.blocks) // 4)
         self.late_layers = tuple(f"vit.blocks.{len(vit.blocks) - 1 - k}.*" for k in range(self.n_late))
 
+    def fresh(self) -> ViTEncoder:
+        """The same network with random weights."""
+        blocks = self.vit.blocks
+        wide = [k for k, block in enumerate(blocks) if block.window_size == 0]
+        width, heads = self.vit.patch_embed.proj.out_channels, int(innermost(blocks[0].attn).num_heads)  # type: ignore[arg-type]
+        return ViTEncoder(
+            build_vit(depth=len(blocks), width=width, heads=heads, global_blocks=tuple(wide), side=self.side)
+        )
+
     def early(self, rgb: Tensor) -> Tensor:
         """Patch embedding and the first three quarters of the blocks; returns (B, H / 16, W / 16, D)."""
         x: Tensor = self.vit.patch_embed(rgb)
         if self.vit.pos_embed is not None:
             x = x + self.vit.pos_embed
         for block in self.vit.blocks[: -self.n_late]:
-            x = block(x)
+            x = self.through(block, x)
         return x
 
     def late(self, features: Tensor) -> Tensor:
         """The last quarter of the blocks and SAM's neck."""
         x = features
         for block in self.vit.blocks[-self.n_late :]:
-            x = block(x)
+            x = self.through(block, x)
         out: Tensor = self.vit.neck(x.permute(0, 3, 1, 2))
         return out
+
+
+def keep_biases_fresh(model: nn.Module) -> None:
+    """Let attentions whose biases are trained look them up in every pass.
+
+    In evaluation mode TinyViT's attention keeps the biases of its first pass, which is wrong while they change. It has
+    nothing else that training mode changes.
+    """
+    for module in model.modules():
+        if isinstance(module, Attention) and module.attention_biases.requires_grad:
+            module.train()  # type: ignore[no-untyped-call]
 
 
 def build_trunk() -> TinyVit:

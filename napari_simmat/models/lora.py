@@ -1,76 +1,77 @@
-"""Low-rank adaptation (LoRA, arXiv 2106.09685) of linear layers: y = W x + s B A x with B started at zero."""
+"""Low-rank adaptation (LoRA, arXiv 2106.09685) of linear layers: y = W x + B A x with B started at zero."""
 
 from __future__ import annotations
 
-import copy
-import fnmatch
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from napari_simmat.models.additions import Addition, replace
 
-class LoRALinear(nn.Module):
-    """A frozen linear layer with a trainable low-rank update beside it.
+__all__ = ["LoRALinear", "lora_layers", "merge", "unmerge"]
+
+
+class LoRALinear(Addition):
+    """A frozen linear layer with a trainable low-rank update beside it; at its start it changes nothing.
 
     Parameters
     ----------
     base : nn.Linear
         Stays as it is.
-    rank : int
-        Rank r of the update.
-    alpha : float
-        The update is scaled by alpha / r.
+    size : int
+        Rank r of the update, which has r (inputs + outputs) parameters.
     """
 
-    def __init__(self, base: nn.Linear, *, rank: int, alpha: float) -> None:
-        super().__init__()
-        self.base = base
-        self.scale = alpha / rank
-        self.a = nn.Parameter(base.weight.new_empty(rank, base.in_features))
-        self.b = nn.Parameter(base.weight.new_zeros(base.out_features, rank))
+    kind = "lora"
+    lead = "a"
+    measure = "rank"
+
+    def __init__(self, base: nn.Module, size: int) -> None:
+        super().__init__(base, size)
+        assert isinstance(base, nn.Linear)
+        self.a = nn.Parameter(base.weight.new_empty(size, base.in_features))
+        self.b = nn.Parameter(base.weight.new_zeros(base.out_features, size))
         nn.init.kaiming_uniform_(self.a, a=math.sqrt(5))
+
+    @classmethod
+    def fits(cls, module: nn.Module) -> bool:
+        """Linear layers."""
+        return isinstance(module, nn.Linear)
 
     def forward(self, x: Tensor) -> Tensor:
         """The base layer's output plus the update."""
-        out: Tensor = self.base(x) + self.scale * F.linear(F.linear(x, self.a), self.b)
+        out: Tensor = self.base(x) + F.linear(F.linear(x, self.a), self.b)
         return out
 
-    def merged(self) -> nn.Linear:
+    def merged(self) -> MergedLinear:
         """One linear layer that equals this one; the base keeps its weights."""
-        linear = nn.Linear(self.base.in_features, self.base.out_features, device="meta")
-        weight = self.base.weight + self.scale * (self.b @ self.a)
-        linear.weight = nn.Parameter(weight.detach(), requires_grad=False)
-        linear.bias = self.base.bias
-        return linear
+        return MergedLinear(self)
 
 
-def inject(root: nn.Module, patterns: Iterable[str], *, rank: int, alpha: float) -> list[str]:
-    """Put LoRA on every linear layer whose path matches one of the patterns; returns the paths in order."""
-    wanted = tuple(patterns)
-    inside = {f"{path}.base" for path, _ in lora_layers(root)}
-    paths = [
-        path
-        for path, module in root.named_modules()
-        if isinstance(module, nn.Linear) and path not in inside and matches(path, wanted)
-    ]
-    for path in paths:
-        linear = root.get_submodule(path)
-        assert isinstance(linear, nn.Linear)
-        _replace(root, path, LoRALinear(linear, rank=rank, alpha=alpha))
-    return paths
+class MergedLinear(nn.Linear):
+    """A linear layer with the update added into its weight, which costs nothing at run time.
 
+    Parameters
+    ----------
+    apart : LoRALinear
+        Layer and update, kept so that `unmerge` brings back the very same numbers. It is no part of the module tree:
+        moved to another device it is not.
+    """
 
-def matches(path: str, patterns: Iterable[str]) -> bool:
-    """Whether a module path is one of the patterns, in which * stands for anything."""
-    return any(fnmatch.fnmatchcase(path, p) for p in patterns)
+    def __init__(self, apart: LoRALinear) -> None:
+        base = apart.base
+        assert isinstance(base, nn.Linear)
+        super().__init__(base.in_features, base.out_features, device="meta")
+        self.weight = nn.Parameter((base.weight + apart.b @ apart.a).detach(), requires_grad=False)
+        self.bias = base.bias
+        self._apart = (apart,)
 
-
-def merge(root: nn.Module) -> None:
-    """Replace every LoRA layer by the one linear layer that equals it."""
-    for path, layer in list(lora_layers(root)):
-        _replace(root, path, layer.merged())
+    @property
+    def apart(self) -> LoRALinear:
+        """Layer and update."""
+        return self._apart[0]
 
 
 def lora_layers(root: nn.Module) -> Iterator[tuple[str, LoRALinear]]:
@@ -80,12 +81,14 @@ def lora_layers(root: nn.Module) -> Iterator[tuple[str, LoRALinear]]:
             yield path, module
 
 
-def sharing_copy(module: nn.Module) -> nn.Module:
-    """A copy of the module tree that shares all its parameters and buffers, so that layers can be exchanged in it."""
-    memo: dict[int, object] = {id(t): t for t in (*module.parameters(), *module.buffers())}
-    return copy.deepcopy(module, memo)
+def merge(root: nn.Module) -> None:
+    """Replace every LoRA layer by the one linear layer that equals it."""
+    for path, layer in list(lora_layers(root)):
+        replace(root, path, layer.merged())
 
 
-def _replace(root: nn.Module, path: str, module: nn.Module) -> None:
-    owner, _, leaf = path.rpartition(".")
-    setattr(root.get_submodule(owner), leaf, module)
+def unmerge(root: nn.Module) -> None:
+    """Take `merge` back: layers and updates are again what they were, to the last bit."""
+    for path, module in list(root.named_modules()):
+        if isinstance(module, MergedLinear):
+            replace(root, path, module.apart)

@@ -45,7 +45,7 @@ class Paper(Method):
 
     def learning_rate(self, recipe: Recipe, settings: Settings) -> float:
         """3e-4, or 3e-5 where everything is trained."""
-        return LEARNING_RATE
+        return OF_EVERYTHING if recipe.strategy.name == "full" else LEARNING_RATE
 
     def sampler(
         self,

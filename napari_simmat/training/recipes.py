@@ -10,36 +10,47 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from napari_simmat.errors import TrainingError
 from napari_simmat.inference import autocast
-from napari_simmat.models import AdaptedSam, Adapter, BaseModel
-from napari_simmat.models.adapter import TOKENS
-from napari_simmat.models.encoders import ImageEncoder
-from napari_simmat.models.lora import lora_layers, matches
+from napari_simmat.models import AdaptedSam, Adapter, AdapterCard, BaseModel
+from napari_simmat.models.encoders import keep_biases_fresh
+from napari_simmat.models.scratch import random_start
+from napari_simmat.models.strategies import Plan, Strategy
 from napari_simmat.training.corrections import Correction, Corrections
 from napari_simmat.training.samples import Draw, Sample
 from napari_simmat.training.scenes import WINDOW, Scenes, Window
 
 Mode = Literal["quick", "deep"]
 
-DECODER = ("mask_decoder.transformer.*q_proj", "mask_decoder.transformer.*v_proj")
-
 
 class Recipe(ABC):
-    """Which parameters are trained, and where the samples come from."""
+    """Which parameters are trained, and where the samples come from.
 
-    learning_rate: float
+    Parameters
+    ----------
+    strategy : Strategy
+        What is trained, as far as the mode can.
+    """
+
+    usual_rate: float
     prompts: int
     """Most clicks answered in one step."""
     judges: tuple[int, int]
     """Most images and most objects that the gate looks at."""
+    late_only: bool
+    """Whether what comes before the early features is left as it is."""
+
+    def __init__(self, strategy: Strategy) -> None:
+        self.strategy = strategy
+
+    @property
+    def learning_rate(self) -> float:
+        """Peak learning rate: the strategy's, else the mode's own."""
+        return self.strategy.learning_rate or self.usual_rate
 
     @abstractmethod
     def steps(self, n_objects: int) -> int:
         """Number of steps for so many objects."""
-
-    @abstractmethod
-    def lora_patterns(self, encoder: ImageEncoder) -> tuple[str, ...]:
-        """Linear layers whose LoRA is trained."""
 
     @abstractmethod
     def sampler(
@@ -51,44 +62,69 @@ class Recipe(ABC):
     ) -> Draw:
         """What draws the sample of each step."""
 
+    def begin(self, start: Adapter, base: BaseModel, seed: int = 0) -> Adapter:
+        """The adapter to go on from: `start`, or random weights where the strategy begins with them.
+
+        Raises
+        ------
+        TrainingError
+            Random weights were asked for, and an adapter that has been trained.
+        """
+        if self.strategy.name != "scratch" or start.card.strategy == "scratch":
+            return start
+        if start.is_trained:
+            raise TrainingError(
+                f"The strategy 'scratch' begins with random weights, got the trained adapter {start.card.name!r} to go "
+                "on from; leave it out or choose another strategy."
+            )
+        return random_start(start, base, seed)
+
     def build(self, start: Adapter, base: BaseModel, seed: int = 0) -> AdaptedSam:
         """The model to train, from where `start` is."""
-        return start.build(base, lora=self.lora_patterns(base.sam.encoder), own=TOKENS, seed=seed)
+        return start.build(base, plan=self.plan(base), seed=seed)
+
+    def plan(self, base: BaseModel) -> Plan:
+        """What of a model is trained."""
+        return self.strategy.plan(base.sam.encoder, late_only=self.late_only)
+
+    def card(self, before: AdapterCard) -> AdapterCard:
+        """What an adapter says of itself once it has learnt so."""
+        changes: dict[str, object] = {"strategy": str(self.strategy)}
+        if self.strategy.name == "lora":
+            changes["rank"] = int(self.strategy["rank"])
+        return before.model_copy(update=changes)
 
     def unfreeze(self, model: AdaptedSam) -> list[nn.Parameter]:
-        """Let the trained parameters require gradients, and list them."""
-        parameters = list(self.trained(model))
+        """Let the trained parameters require gradients, and list them.
+
+        Raises
+        ------
+        TrainingError
+            There is nothing to train.
+        """
+        parameters = self.strategy.plan(model.sam.encoder, late_only=self.late_only).parameters(model)
+        if not parameters:
+            raise TrainingError(
+                f"The strategy {str(self.strategy)!r} trains the transfer layer alone, and this one has no parameters; "
+                "choose another transfer layer or another strategy."
+            )
         for parameter in parameters:
             parameter.requires_grad_(True)
+        keep_biases_fresh(model)
         return parameters
-
-    def trained(self, model: AdaptedSam) -> list[nn.Parameter]:
-        """LoRA of the layers that this recipe trains, and the decoder's tokens."""
-        patterns = self.lora_patterns(model.sam.encoder)
-        layers = [layer for path, layer in lora_layers(model.sam) if matches(path, patterns)]
-        lora = [p for layer in layers for p in (layer.a, layer.b)]
-        tokens = [p for path in TOKENS for p in model.sam.get_submodule(path).parameters()]
-        return lora + tokens
 
 
 class Deep(Recipe):
-    """MAT, LoRA through the whole encoder and in the decoder's attention; windows around the objects."""
+    """All that the strategy trains, through the whole encoder; windows around the objects."""
 
-    learning_rate = 2e-3
+    usual_rate = 2e-3
     prompts = 12
     judges = (6, 24)
+    late_only = False
 
     def steps(self, n_objects: int) -> int:
         """From 60 for a handful of objects to 160 for many."""
         return int(np.clip(50 + 5 * n_objects, 60, 160))
-
-    def lora_patterns(self, encoder: ImageEncoder) -> tuple[str, ...]:
-        """Every linear layer of the encoder, query and value projections of the decoder."""
-        return ("encoder.*", *DECODER)
-
-    def trained(self, model: AdaptedSam) -> list[nn.Parameter]:
-        """The MAT, too."""
-        return [*model.mat.parameters(), *super().trained(model)]
 
     def sampler(
         self,
@@ -110,20 +146,17 @@ class Deep(Recipe):
 
 
 class Quick(Recipe):
-    """LoRA in the encoder's last stage and in the decoder's attention, on cached early features."""
+    """What the strategy trains in the encoder's last stage and in the decoder, on cached early features."""
 
-    learning_rate = 2e-3
+    usual_rate = 2e-3
     prompts = 6
     judges = (4, 16)
+    late_only = True
     most_windows = 32
 
     def steps(self, n_objects: int) -> int:
         """From 30 for a handful of objects to 60 for many."""
         return int(np.clip(20 + 2 * n_objects, 30, 60))
-
-    def lora_patterns(self, encoder: ImageEncoder) -> tuple[str, ...]:
-        """Linear layers of the late half, whose input is cached; query and value projections of the decoder."""
-        return (*(f"encoder.{layer}" for layer in encoder.late_layers), *DECODER)
 
     def sampler(
         self,
@@ -151,7 +184,27 @@ class Quick(Recipe):
         return draw
 
 
-RECIPES: dict[Mode, Recipe] = {"quick": Quick(), "deep": Deep()}
+def recipe_for(mode: Mode, strategy: str = "lora") -> Recipe:
+    """How a mode trains with a strategy.
+
+    Raises
+    ------
+    TrainingError
+        The mode cannot train it.
+    AdapterError
+        There is no such strategy.
+    """
+    chosen = Strategy.parse(strategy)
+    recipe: Recipe = Quick(chosen) if mode == "quick" else Deep(chosen)
+    if recipe.late_only and not chosen.has_late_part:
+        raise TrainingError(
+            f"The strategy {strategy!r} trains what comes before the features that quick training keeps; train it with "
+            "the mode 'deep'."
+        )
+    return recipe
+
+
+RECIPES: dict[Mode, Recipe] = {"quick": recipe_for("quick"), "deep": recipe_for("deep")}
 
 
 def scenes_of(model: AdaptedSam, start: Adapter, corrections: Sequence[Correction]) -> Scenes:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
-from napari_simmat.errors import TrainingError
+from napari_simmat.errors import AdapterError, TrainingError
+from napari_simmat.models.strategies import Strategy
 
 __all__ = ["RecipeName", "Settings"]
 
@@ -26,6 +27,8 @@ class Settings:
         By default the mode's or the recipe's own.
     seed : int
         Of everything random.
+    strategy : str
+        What is trained, as `napari_simmat.models.strategies` says, such as "lora" or "mlp:width=16".
     recipe : {"interactive", "paper"}
         "interactive": as people click, see `napari_simmat.training.interactive`; "paper": as SimMAT was trained, see
         `napari_simmat.training.paper`.
@@ -47,6 +50,7 @@ class Settings:
     epochs: int | None = None
     learning_rate: float | None = None
     seed: int = 0
+    strategy: str = "lora"
     recipe: RecipeName = "interactive"
     ema: bool | None = None
     early_stopping: bool | None = None
@@ -60,7 +64,7 @@ class Settings:
 
     def chosen(self) -> dict[str, Any]:
         """What differs from the defaults, beside steps, learning rate and seed, which a report tells anyway."""
-        plain, told = asdict(Settings()), ("steps", "learning_rate", "seed", "recipe")
+        plain, told = asdict(Settings()), ("steps", "learning_rate", "seed", "strategy", "recipe")
         return {k: v for k, v in asdict(self).items() if k not in told and v != plain[k]}
 
     def check(self) -> None:
@@ -78,6 +82,10 @@ class Settings:
             )
         if not 0 <= self.seed < 2**63:
             raise TrainingError(f"Got the seed {self.seed}, expected a number from 0 to 2**63 - 1.")
+        try:
+            Strategy.parse(self.strategy)
+        except AdapterError as error:
+            raise TrainingError(str(error)) from error
         if self.recipe not in get_args(RecipeName):
             raise TrainingError(f"Got the recipe {self.recipe!r}, expected 'interactive' or 'paper'.")
         self._check_epochs()
