@@ -26,7 +26,7 @@ from napari_simmat.exporters import export
 from napari_simmat.images import MultiChannelImage
 from napari_simmat.journal import Journal
 from napari_simmat.models import Adapter
-from napari_simmat.training import Corrections, TrainingReport, deep, quick
+from napari_simmat.training import Corrections, Settings, TrainingReport, deep, quick
 
 __all__ = [
     "Annotator",
@@ -219,16 +219,26 @@ class Annotator(Clicking):
         return found
 
     def quick(
-        self, *, steps: int | None = None, learning_rate: float | None = None, seed: int = 0
+        self,
+        *,
+        steps: int | None = None,
+        learning_rate: float | None = None,
+        seed: int | None = None,
+        settings: Settings | None = None,
     ) -> TrainingReport | None:
         """Learn from the corrections within seconds; see `napari_simmat.training.quick`."""
-        return self._train("quick", steps=steps, learning_rate=learning_rate, seed=seed)
+        return self._train("quick", steps=steps, learning_rate=learning_rate, seed=seed, settings=settings)
 
     def deep(
-        self, *, steps: int | None = None, learning_rate: float | None = None, seed: int = 0
+        self,
+        *,
+        steps: int | None = None,
+        learning_rate: float | None = None,
+        seed: int | None = None,
+        settings: Settings | None = None,
     ) -> TrainingReport | None:
         """Learn from the corrections through the whole encoder; see `napari_simmat.training.deep`."""
-        return self._train("deep", steps=steps, learning_rate=learning_rate, seed=seed)
+        return self._train("deep", steps=steps, learning_rate=learning_rate, seed=seed, settings=settings)
 
     def cancel_training(self) -> None:
         """Stop the training at its next step; the adapter in use stays."""
@@ -251,7 +261,13 @@ class Annotator(Clicking):
                     self.problem.emit(str(error))
 
     def _train(
-        self, mode: Mode, *, steps: int | None = None, learning_rate: float | None = None, seed: int = 0
+        self,
+        mode: Mode,
+        *,
+        steps: int | None = None,
+        learning_rate: float | None = None,
+        seed: int | None = None,
+        settings: Settings | None = None,
     ) -> TrainingReport | None:
         """Start a training; its report where it is over when this returns, which needs `run_now`."""
         if self.training is not None:
@@ -269,6 +285,7 @@ class Annotator(Clicking):
                 steps=steps,
                 learning_rate=learning_rate,
                 seed=seed,
+                settings=settings,
                 on_step=progress,
                 cancel=job.cancel,
             ),

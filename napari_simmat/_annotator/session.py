@@ -16,6 +16,7 @@ from napari_simmat.images import ModalityProfile, MultiChannelImage
 from napari_simmat.inference import Segmenter
 from napari_simmat.journal import Journal, Story
 from napari_simmat.models import Adapter, load_base_model
+from napari_simmat.models.transfer import canonical_name
 
 
 class Session:
@@ -106,22 +107,47 @@ class Session:
         return self.versions.current.adapter.profile if self.versions.current is not None else None
 
     def use_profile(self, profile: ModalityProfile) -> None:
-        """Answer with a new untrained adapter that has this profile.
+        """Answer with a new untrained adapter that has this profile, and the transfer layer of the one in use.
 
         Raises
         ------
         AdapterError
             If it does not fit the image.
         """
+        count = sum("own profile" in version.name for version in self.versions.all) + 1
+        self._start_anew(profile, self.transfer, f"untrained, own profile {count}")
+
+    @property
+    def transfer(self) -> str:
+        """Name of the transfer layer of the adapter in use, see `napari_simmat.models.TRANSFERS`."""
+        return self.versions.current.adapter.card.mat if self.versions.current is not None else "mat"
+
+    def use_transfer(self, mat: str) -> None:
+        """Answer with a new untrained adapter that has this transfer layer, and the profile of the one in use.
+
+        Parameters
+        ----------
+        mat : str
+            A key of `napari_simmat.models.TRANSFERS`.
+
+        Raises
+        ------
+        AdapterError
+            There is none of this name.
+        """
+        name = canonical_name(mat)
+        self._start_anew(self.profile, name, f"untrained, {name}")
+
+    def _start_anew(self, profile: ModalityProfile | None, mat: str, name: str) -> None:
         image, device = self._need_image(), self._device
-        profile.check(image)
+        if profile is not None:
+            profile.check(image)
 
         def work(progress: Progress) -> Segmenter:
-            return Segmenter(image, adapter=Adapter.untrained(image, profile=profile), device=device)
+            adapter = Adapter.untrained(image, profile=profile, mat=mat)
+            return Segmenter(image, adapter=adapter, device=device)
 
         def take(segmenter: Segmenter) -> None:
-            count = sum("own profile" in version.name for version in self.versions.all) + 1
-            name = f"untrained, own profile {count}"
             version = self.versions.add(segmenter.adapter, name, untrained_for=image)
             self.versions.use(version)
             self._encoded(version, segmenter)

@@ -175,6 +175,15 @@ class Controller(QObject):
         if self._try(lambda: self.annotator.use_profile(profile)):
             self.said.emit("A new, untrained version sees the image with this profile.", False)
 
+    def use_transfer(self, mat: str) -> None:
+        """Begin anew with another transfer layer, if it is another one."""
+        if mat == self.annotator.transfer:
+            return
+        if self._try(lambda: self.annotator.use_transfer(mat)):
+            self.said.emit(
+                f"A new, untrained version sees the image through the transfer layer {mat}.", False
+            )
+
     def load_profile(self, path: Path) -> None:
         """Use a profile file."""
 

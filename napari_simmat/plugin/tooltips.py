@@ -43,6 +43,15 @@ CURVE = "How far off the model is on your objects while it learns; lower is bett
 VERDICT = (
     "Part of your objects is kept aside to judge the training; a version that is worse on them is not kept."
 )
+TRANSFER = (
+    "What turns all channels into what the encoder takes. Another one starts a new, untrained version; the others stay "
+    "in the list of adapters."
+)
+STRATEGY = (
+    "What is trained beside the transfer layer. lora fits most cases; full and decoder make larger adapter files and "
+    "forget more."
+)
+RECIPE = "interactive learns from corrective clicks; paper trains as the SimMAT paper does, which takes much longer."
 STEPS = "How many steps to learn; automatic fits most cases."
 LEARNING_RATE = "How far each step goes; automatic fits most cases."
 SEED = "The same seed and the same objects give the same training."

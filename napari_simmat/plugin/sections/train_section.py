@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from magicgui.widgets import FloatSpinBox, SpinBox
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QFormLayout, QWidget
-from superqt import QCollapsible
+from qtpy.QtWidgets import QCheckBox, QWidget
 
 from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.controller import Controller
 from napari_simmat.plugin.loss_curve import LossCurve
+from napari_simmat.plugin.sections.advanced import Advanced
 from napari_simmat.plugin.sections.section import Section, button, small_text
 
 
@@ -33,7 +32,7 @@ class TrainSection(Section):
         self.auto.setChecked(annotator.auto_quick)
         self.quick = button("Quick (seconds)", tooltips.QUICK)
         self.deep = button("Deep (minutes)", tooltips.DEEP)
-        self.settings = _Settings()
+        self.settings = Advanced(controller)
         self.curve = LossCurve()
         self.curve.setToolTip(tooltips.CURVE)
         self.verdict = small_text(tooltips.VERDICT)
@@ -87,49 +86,3 @@ class TrainSection(Section):
         self.verdict.setStyleSheet(f"QLabel {{ border-left: 3px solid {colour}; padding-left: 5px; }}")
         self.verdict.show()
         self._enable()
-
-
-class _Settings(QCollapsible):
-    """What an expert may want to set; folded away."""
-
-    def __init__(self) -> None:
-        super().__init__("Advanced")
-        self.steps = SpinBox(name="steps", label="Steps", min=0, max=100_000, value=0, tooltip=tooltips.STEPS)
-        self.learning_rate = FloatSpinBox(
-            name="learning_rate",
-            label="Learning rate",
-            min=0.0,
-            max=0.1,
-            step=1e-4,
-            value=0.0,
-            tooltip=tooltips.LEARNING_RATE,
-        )
-        self.seed = SpinBox(name="seed", label="Seed", min=0, max=2**31 - 1, value=0, tooltip=tooltips.SEED)
-        self.learning_rate.native.setDecimals(5)
-        for automatic in (self.steps, self.learning_rate):
-            automatic.native.setSpecialValueText("automatic")
-        form = QFormLayout()
-        form.setContentsMargins(8, 0, 8, 0)
-        form.setVerticalSpacing(3)
-        for field in (self.steps, self.learning_rate, self.seed):
-            form.addRow(field.label, field.native)
-        inside = QWidget()
-        inside.setLayout(form)
-        self.setDuration(0)
-        self.addWidget(inside)
-        self.layout().setContentsMargins(0, 0, 0, 0)
-        self.content().layout().setContentsMargins(0, 0, 0, 0)
-        self.toggleButton().setFocusPolicy(Qt.FocusPolicy.NoFocus)
-
-    def show_used(self, report: Any) -> None:
-        """Tell what automatic came down to in the last training."""
-        self.steps.native.setSpecialValueText(f"automatic (last: {report.steps})")
-        self.learning_rate.native.setSpecialValueText(f"automatic (last: {report.learning_rate:g})")
-
-    def values(self) -> dict[str, Any]:
-        """The settings as the annotator takes them; None where it decides."""
-        return {
-            "steps": self.steps.value or None,
-            "learning_rate": self.learning_rate.value or None,
-            "seed": self.seed.value,
-        }
