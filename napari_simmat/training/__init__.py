@@ -1,5 +1,6 @@
 """How it learns: corrections, simulated clicks, losses, fine-tuning, the gate. torch, no Qt."""
 
+from napari_simmat.training.align import align, distance
 from napari_simmat.training.clicks import first_click, next_click
 from napari_simmat.training.corrections import Correction, Corrections
 from napari_simmat.training.learning import TrainingReport, deep, finetune, quick
@@ -10,7 +11,9 @@ __all__ = [
     "Corrections",
     "Settings",
     "TrainingReport",
+    "align",
     "deep",
+    "distance",
     "finetune",
     "first_click",
     "next_click",

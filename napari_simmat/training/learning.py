@@ -99,6 +99,7 @@ def deep(
 def finetune(
     dataset: Sequence[tuple[MultiChannelImage, NDArray[np.integer]]],
     *,
+    replay: Sequence[tuple[MultiChannelImage, NDArray[np.integer]]] = (),
     mode: Literal["quick", "deep"] = "deep",
     steps: int | None = None,
     seed: int | None = None,
@@ -119,6 +120,9 @@ def finetune(
     ----------
     dataset : sequence of (MultiChannelImage, label image)
         Label images are (Y, X) integers, 0 is background.
+    replay : sequence of (MultiChannelImage, label image)
+        Images of earlier rounds: their objects are learnt from and judged by beside the new ones, so that what `start`
+        has learnt from them is not lost.
     mode : {"deep", "quick"}
     mat : str
         Without `start`: which transfer layer to begin with, a key of `napari_simmat.models.TRANSFERS`.
@@ -141,11 +145,14 @@ def finetune(
     ImageError
         An image is too large to be seen as a whole.
     """
-    for image, _ in dataset:
+    everything = [*dataset, *replay]
+    for image, _ in everything:
         refuse_large(image)
-    corrections = Corrections(c for image, labels in dataset for c in Corrections.from_labels(image, labels))
+    corrections = Corrections(
+        c for image, labels in everything for c in Corrections.from_labels(image, labels)
+    )
     if start is None and (mat != "mat" or profile is not None) and len(corrections):
-        start = Adapter.untrained([image for image, _ in dataset], profile=profile, mat=mat, base=base)
+        start = Adapter.untrained([image for image, _ in everything], profile=profile, mat=mat, base=base)
     chosen = (settings or Settings()).with_(steps=steps, learning_rate=learning_rate, seed=seed)
     watch = Watch(on_step, cancel)
     adapter, report = learn(mode, corrections, start, chosen, watch, base, device, gate=gate)

@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import nn
 
-from napari_simmat import __version__
 from napari_simmat.errors import TrainingError
-from napari_simmat.inference import describe_device, device_choice
-from napari_simmat.models import AdaptedSam, Adapter, BaseModel, TrainingRun, load_base_model
+from napari_simmat.inference import device_choice
+from napari_simmat.models import AdaptedSam, Adapter, BaseModel, load_base_model
 from napari_simmat.training.corrections import Correction, Corrections
 from napari_simmat.training.gate import Split, one_click_iou, splits
 from napari_simmat.training.interactive import Interactive
-from napari_simmat.training.memory import peak_rss_mb
 from napari_simmat.training.method import Method
 from napari_simmat.training.paper import Paper
-from napari_simmat.training.recipes import RECIPES, Mode, Recipe
+from napari_simmat.training.recipes import Mode, Recipe, recipe_for
 from napari_simmat.training.regularisers import gated, halves, tokens
+from napari_simmat.training.report import Run, TrainingReport
 from napari_simmat.training.scenes import TOO_SMALL, learnable
 from napari_simmat.training.settings import RecipeName, Settings
 from napari_simmat.training.stopping import Stopping, watchers, window_iou
 from napari_simmat.training.trainer import Turn, train
 from napari_simmat.training.watch import Watch
-
-TrainingReport = TrainingRun
 
 METHODS: dict[RecipeName, Method] = {"interactive": Interactive(), "paper": Paper()}
 
@@ -52,7 +47,8 @@ def learn(
 ) -> tuple[Adapter, TrainingReport]:
     """Split, train, judge, keep or roll back; see `napari_simmat.training.quick` for parameters and errors."""
     began = time.perf_counter()
-    recipe = RECIPES[mode]
+    settings.check()
+    recipe = recipe_for(mode, settings.strategy)
     base = load_base_model() if base is None else base
     accepted = list(given)
     corrections = Corrections(c for c in accepted if learnable(c, base.sam.side))
@@ -62,6 +58,7 @@ def learn(
         start = Adapter.untrained([group[0].image for group in corrections.by_image()], base=base)
     for group in corrections.by_image():
         start.fits(group[0].image)
+    start = recipe.begin(start, base, settings.seed)
     folds = splits(corrections, most_images=recipe.judges[0], most_objects=recipe.judges[1]) if gate else []
     few = len(folds) > 1 or not folds
     learnt_from = list(corrections) if few else folds[0].learn
@@ -79,55 +76,23 @@ def learn(
         after = task.judge(run.adapter, folds[0])
     kept = before is None or after is None or after >= before
     held_out = sum(len(fold.judge) for fold in folds)
-    tenth = max(1, len(run.losses) // 10)
     report = TrainingReport(
+        **run.facts(began=began, device=where),
         mode=mode,
+        strategy=str(recipe.strategy),
         recipe=settings.recipe,
         options=settings.chosen(),
-        steps=len(run.losses),
-        best_step=run.best_step,
         learning_rate=task.learning_rate,
         seed=settings.seed,
-        seconds=time.perf_counter() - began,
-        seconds_per_step=run.seconds / len(run.losses),
-        trainable_parameters=run.parameters,
-        loss_first=float(np.mean(run.losses[:tenth])),
-        loss_last=float(np.mean(run.losses[-tenth:])),
-        losses=tuple(round(v, 5) for v in run.losses),
-        peak_rss_mb=peak_rss_mb(),
-        device=describe_device(torch.device(where)),
         images=len(Corrections(learnt_from).by_image()),
         objects=len(learnt_from) - run.watching,
-        watching=run.watching,
         held_out=held_out,
         held_out_before=before,
         held_out_after=after,
         kept=kept,
         reason=_verdict(kept, before, after, held_out, leave_one_out=few) if gate else NO_GATE,
     )
-    if not kept:
-        return start, report
-    card = start.card.model_copy(
-        update={
-            "name": f"{start.profile.modality} {mode} {len(start.card.history) + 1}",
-            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "software": f"napari-simmat {__version__}",
-            "history": (*start.card.history, report),
-        }
-    )
-    return Adapter(run.adapter.profile, card, run.adapter.tensors), report
-
-
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """One training: what came out and what it took."""
-
-    adapter: Adapter
-    losses: list[float]
-    seconds: float
-    parameters: int
-    watching: int
-    best_step: int | None
+    return (run.version(report) if kept else start), report
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +120,7 @@ class _Task:
         assert self.settings.learning_rate is not None
         return self.settings.learning_rate
 
-    def train(self, corrections: Sequence[Correction]) -> _Run:
+    def train(self, corrections: Sequence[Correction]) -> Run:
         """One training on some corrections."""
         rng = np.random.default_rng(self.settings.seed)
         settings, method = self.settings, self.method
@@ -192,8 +157,8 @@ class _Task:
                 stopping=stopping,
             )
             seconds = time.perf_counter() - began
-        return _Run(
-            self.start.replaced(model=model, card=self.start.card),
+        return Run(
+            self.start.replaced(model=model, card=self.recipe.card(self.start.card)),
             losses,
             seconds,
             sum(p.numel() for p in trained),
@@ -246,7 +211,6 @@ def _check(mode: Mode, accepted: int, large: int, settings: Settings) -> None:
         raise TrainingError("There are no objects to learn from; accept an object first.")
     if not large:
         raise TrainingError(TOO_SMALL)
-    settings.check()
     if mode == "quick" and settings.recipe == "paper":
         raise TrainingError(
             "The recipe 'paper' trains through the whole encoder, which the mode 'quick' does not; choose mode 'deep'."
