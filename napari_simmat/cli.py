@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from napari_simmat import __version__
-from napari_simmat._cli import dataset_commands, image_commands
+from napari_simmat._cli import benchmark_commands, dataset_commands, image_commands
 from napari_simmat._cli.options import ChannelAxis, Modality, Part, SampleFormat, Slice, parse_slice
 from napari_simmat._cli.terminal import run
 
@@ -35,10 +35,15 @@ def main(arguments: list[str] | None = None) -> None:
 def _with_command(arguments: list[str]) -> list[str]:
     """Files without a command are opened, as in ``napari-simmat scene.tif``."""
     first = arguments[0] if arguments else ""
-    commands = {command.name for command in app.registered_commands}
-    if first in commands or first in ("-h", "--help", "--version"):
+    if first in _commands(hidden=True) or first in ("-h", "--help", "--version"):
         return arguments
     return ["open", *arguments]
+
+
+def _commands(*, hidden: bool) -> list[str]:
+    """Names of the commands and of groups of commands, in order."""
+    single = [str(command.name) for command in app.registered_commands if hidden or not command.hidden]
+    return sorted([*single, *(str(group.name) for group in app.registered_groups)])
 
 
 def _print_version(wanted: bool) -> None:
@@ -68,10 +73,8 @@ def open_window(
     """Open napari with the panel docked and files loaded."""
     for path in paths or []:
         if not path.exists():
-            commands = sorted(str(c.name) for c in app.registered_commands if not c.hidden)
-            raise typer.BadParameter(
-                f"{path} is neither a file nor one of the commands {', '.join(commands)}."
-            )
+            commands = ", ".join(_commands(hidden=False))
+            raise typer.BadParameter(f"{path} is neither a file nor one of the commands {commands}.")
     from napari_simmat._cli.window import plugin
 
     window = plugin()
@@ -114,6 +117,7 @@ def demo(
 
 image_commands.register(app)
 dataset_commands.register(app)
+benchmark_commands.register(app)
 
 
 if __name__ == "__main__":

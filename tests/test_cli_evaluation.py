@@ -72,3 +72,38 @@ def test_a_folder_of_classes_that_is_not_there_is_refused(run, classed):
 @pytest.mark.parametrize("options", [["--jitter", "-1"], ["--seed", "-1"], ["--jitter", "far"]])
 def test_impossible_jitter_is_wrong_usage(run, classed, options):
     assert run("evaluate", classed, *options)[0] == 2
+
+
+# --------------------------------------------------------------- benchmark channels
+
+
+def test_channels_are_told_as_json_and_as_a_table(run, classed):
+    options = ["--profile", "generic", "--groups", "2"]
+    status, out, _ = run("benchmark", "channels", classed, *options, "--json")
+    told = json.loads(out)
+    assert status == 0
+    names = [effect["name"] for effect in told["model_channels"]]
+    assert names == ["red to green", "blue to SWIR"]
+    assert all(
+        effect["change"] == pytest.approx(effect["miou_without"] - told["miou"])
+        for effect in told["model_channels"]
+    )
+    status, out, _ = run("benchmark", "channels", classed, *options)
+    assert status == 0
+    for word in (
+        "untrained",
+        *names,
+        "without",
+        "change",
+        f"{told['miou']:.3f}",
+        f"{told['miou_of_none']:.3f}",
+    ):
+        assert word in out
+
+
+def test_benchmark_is_a_command_and_no_file(run, tmp_path):
+    assert run("benchmark", "--help")[0] == 0
+    assert run("benchmark", "colours")[0] == 2
+    status, out, err = run("benchmark", "channels", tmp_path / "missing")
+    assert (status, out, len(err.splitlines())) == (1, "", 1)
+    assert "missing" in err

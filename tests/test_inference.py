@@ -10,7 +10,7 @@ import torch
 from skimage import data
 
 from napari_simmat import Adapter, Prompt, Segmenter, evaluate, finetune
-from napari_simmat.errors import ImageError, PromptError
+from napari_simmat.errors import AdapterError, ImageError, PromptError
 from napari_simmat.images import as_image
 from napari_simmat.inference import Frame, region_around
 from napari_simmat.inference.cache import EmbeddingCache
@@ -266,3 +266,38 @@ def test_a_large_image_in_a_dataset_is_to_be_cut_first(use):
 def test_a_prompt_is_shifted_with_its_box():
     prompt = Prompt(points=((5, 6),), labels=(0,), box=(1, 2, 3, 4)).shifted(-10, 100)
     assert (prompt.points, prompt.labels, prompt.box) == (((-5, 106),), (0,), (-9, 102, -7, 104))
+
+
+def test_what_a_left_out_channel_shows_makes_no_difference():
+    rng = np.random.default_rng(0)
+    scene = rng.normal(100, 10, (3, 60, 80)).astype(np.float32)
+    scene[:, 20:40, 30:60] += 100
+    other = scene.copy()
+    other[1] = rng.permutation(scene[1].ravel()).reshape(60, 80)
+    images = [as_image(data, channel_axis=0) for data in (scene, other)]
+    whole, blanked = (
+        [Segmenter(image, blank=blank).model_view().astype(int) for image in images] for blank in ((), (1,))
+    )
+    assert np.abs(whole[0] - whole[1]).max() > 50
+    assert np.abs(blanked[0] - blanked[1]).max() <= 1
+    assert np.ptp(blanked[0][..., 1]) <= 1
+    np.testing.assert_array_equal(blanked[0][..., 2], whole[0][..., 2])
+
+
+def test_leaving_out_every_channel_leaves_nothing_to_segment_and_a_later_segmenter_sees_all_again():
+    y, x = np.mgrid[:60, :80]
+    disc = (y - 30) ** 2 + (x - 40) ** 2 < 15**2
+    image = as_image(np.where(disc, 200.0, 50.0)[None].repeat(3, 0), channel_axis=0)
+    seen, _ = Segmenter(image).predict([(30, 40)])
+    unseen, _ = Segmenter(image, blank=range(3)).predict([(30, 40)])
+    again, _ = Segmenter(image).predict([(30, 40)])
+    assert (seen & disc).sum() / (seen | disc).sum() > 0.9
+    assert (unseen & disc).sum() / (unseen | disc).sum() < 0.7
+    np.testing.assert_array_equal(seen, again)
+
+
+@pytest.mark.parametrize("blank", [(3,), (-1,), (0, 7)])
+def test_channels_that_are_not_there_cannot_be_left_out(blank):
+    image = as_image(np.zeros((3, 20, 30), np.float32), channel_axis=0)
+    with pytest.raises(AdapterError, match="the model sees 3"):
+        Segmenter(image, blank=blank)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -77,11 +77,14 @@ class Segmenter:
         By default the embedded one.
     device : str, optional
         "cuda", "mps" or "cpu"; by default the best one at hand.
+    blank : collection of int
+        Channels that the model is not to see, by their numbers from 0 among those that it sees. Each is replaced by its
+        mean over the image, which is 0 where it is z-scored.
 
     Raises
     ------
     AdapterError
-        If the adapter does not fit the image or the model.
+        If the adapter does not fit the image or the model, or does not have the channels to leave out.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class Segmenter:
         profile: ModalityProfile | None = None,
         model: BaseModel | None = None,
         device: str | None = None,
+        blank: Collection[int] = (),
     ) -> None:
         self.image = image
         self.device = torch.device(device or device_choice())
@@ -100,10 +104,16 @@ class Segmenter:
             adapter = Adapter.untrained(image, profile=profile, base=base)
         adapter.fits(image)
         self.adapter = adapter
+        self.blank = frozenset(blank)
+        if not self.blank <= set(range(adapter.profile.n_channels)):
+            raise AdapterError(
+                f"Got {sorted(self.blank)} as channels to leave out, but the model sees "
+                f"{adapter.profile.n_channels}; name them by their numbers from 0."
+            )
         self.frame = Frame(image.shape, base.sam.side)
         self._sam: AdaptedSam = adapter.build_merged(base.on(self.device))
         self._answers: OrderedDict[tuple[object, ...], Candidates] = OrderedDict()
-        key = (image.content_key(), adapter.fingerprint, base.sha256, str(self.device))
+        key = (image.content_key(), adapter.fingerprint, base.sha256, str(self.device), self.blank)
         self._embedding = EMBEDDINGS.get(key, self._encode)
 
     @property
@@ -213,9 +223,8 @@ class Segmenter:
             The three output channels of the MAT with SAM's normalisation undone, at the size of the image in the
             encoder's frame; values that no picture has are clipped.
         """
-        x = torch.from_numpy(self.adapter.profile.model_input(self.image, self.frame.shape))[None]
         with torch.inference_mode():
-            rgb = self._sam.mat(x.to(self.device))[0].float().cpu()
+            rgb = self._sam.mat(self._input())[0].float().cpu()
         if len(rgb) != 3:
             raise AdapterError(
                 f"The transfer layer {self.adapter.card.mat!r} makes no picture of three channels; "
@@ -225,10 +234,16 @@ class Segmenter:
         picture = rgb * moments[:, 1, None, None] + moments[:, 0, None, None]
         return np.asarray((picture.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous())
 
+    def _input(self) -> Tensor:
+        """What the model sees, (1, C, h, w)."""
+        x = self.adapter.profile.model_input(self.image, self.frame.shape)
+        for k in self.blank:
+            x[k] = x[k].mean()
+        return torch.from_numpy(x)[None].to(self.device)
+
     def _encode(self) -> Tensor:
-        x = torch.from_numpy(self.adapter.profile.model_input(self.image, self.frame.shape)).to(self.device)
         with torch.inference_mode(), autocast(self.device):
-            return self._sam.encode(x[None]).float()
+            return self._sam.encode(self._input()).float()
 
     def _decode(self, prompt: Prompt, previous: Candidates | None) -> Candidates:
         feedback = prompt.mask
