@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, overload
 
 import typer
 
+from napari_simmat._cli.accuracy_command import accuracy
 from napari_simmat._cli.dataset_commands import open_as_told
 from napari_simmat._cli.models import load_adapter, load_model, refuse_profile_of_adapter
 from napari_simmat._cli.options import (
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="benchmark", help="Measure a model on labelled images: accuracy, channels.", no_args_is_help=True
 )
+
+
+app.command(name="accuracy")(accuracy)
 
 
 @app.command(name="channels")

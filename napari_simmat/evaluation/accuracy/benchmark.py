@@ -8,7 +8,7 @@ import platform
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from napari_simmat.evaluation.accuracy.trials import (
     TrialResult,
     load_result,
     run_trial,
+    write_result,
 )
 from napari_simmat.images.dataset import DatasetItem
 from napari_simmat.inference import describe_device, device_choice
@@ -113,7 +114,8 @@ def trials_of(
             chosen = tuple(split.train[k] for k in sorted(order[:count]))
             for row in listed:
                 if row.name in count_rows and row.is_trained:
-                    add(Trial(row=row, seed=seed, train=chosen, test=split.test, all_images=False))
+                    # One click is what is plotted against their number.
+                    add(Trial(row=row, seed=seed, train=chosen, test=split.test, all_images=False, clicks=1))
     return list(trials.values())
 
 
@@ -165,6 +167,11 @@ def benchmark_accuracy(
     clock = _Clock([result for result in results.values() if result is not None])
     for k, trial in enumerate(trials):
         if results[k] is not None:
+            continue
+        known = _known(trial, results.values(), plan)
+        if known is not None:
+            write_result(folder, known, plan)
+            results[k] = known
             continue
         waiting = [t for j, t in enumerate(trials) if results[j] is None and j != k]
         results[k] = run_trial(
@@ -221,6 +228,16 @@ class _Clock:
         total = sum(seconds for seconds in each if seconds is not None)
         minutes = max(total - min(spent, each[0] or 0.0), 0.0) / 60
         return f", about {minutes:.0f} min left" if minutes >= 1.5 else ", about a minute left"
+
+
+def _known(trial: Trial, results: Iterable[TrialResult | None], plan: Plan) -> TrialResult | None:
+    """The result of the same trial with another seed, where the seed changes nothing."""
+    if plan.jitter or not trial.is_the_same_with_any_seed:
+        return None
+    for result in results:
+        if result is not None and result.trial.model_copy(update={"seed": trial.seed}) == trial:
+            return result.model_copy(update={"trial": trial})
+    return None
 
 
 def _teller(

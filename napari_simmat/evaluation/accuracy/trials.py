@@ -29,7 +29,7 @@ from napari_simmat.images.dataset import DatasetItem
 from napari_simmat.models import Adapter, BaseModel
 from napari_simmat.training import finetune
 
-__all__ = ["TRIALS", "Plan", "Trial", "TrialResult", "load_result", "run_trial"]
+__all__ = ["TRIALS", "Plan", "Trial", "TrialResult", "load_result", "run_trial", "write_result"]
 
 TRIALS = "trials"
 """Folder of the trials in that of the benchmark."""
@@ -73,11 +73,21 @@ class Trial(Model):
     all_images: bool = Field(
         default=True, description="Whether all training images of the split are learnt from."
     )
+    clicks: int | None = Field(
+        default=None, description="Clicks on each object, where they are not those of the plan."
+    )
+
+    @property
+    def is_the_same_with_any_seed(self) -> bool:
+        """Whether nothing in it is drawn, as long as clicks do not jitter."""
+        return not self.row.is_trained
 
     def key(self, plan: Plan) -> str:
         """Hash of all that decides its result, wherever and whenever it runs."""
         shared = plan.model_dump(exclude={"machine", "device", "dataset"})
-        text = json.dumps([shared, self.model_dump(exclude={"all_images"})], sort_keys=True)
+        text = json.dumps(
+            [shared, self.model_dump(exclude={"all_images"}, exclude_none=True)], sort_keys=True
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def file(self, plan: Plan) -> str:
@@ -160,7 +170,7 @@ def run_trial(
         _loaded(items, trial.test),
         adapter=adapter,
         profile=plan.profile or None,
-        clicks=plan.clicks,
+        clicks=trial.clicks or plan.clicks,
         jitter=plan.jitter,
         seed=trial.seed,
         class_names=_class_names(items, trial.test),
@@ -187,8 +197,20 @@ def run_trial(
         scores=tuple(scores),
         adapter=kept,
     )
-    write_atomically(folder / name, result.model_dump_json().encode(), error=SimmatError)
+    write_result(folder, result, plan)
     return result
+
+
+def write_result(folder: Path, result: TrialResult, plan: Plan) -> None:
+    """Keep a result.
+
+    Raises
+    ------
+    SimmatError
+        It cannot be written.
+    """
+    content = result.model_dump_json().encode()
+    write_atomically(folder / result.trial.file(plan), content, error=SimmatError)
 
 
 def _adapted(
