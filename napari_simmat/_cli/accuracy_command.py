@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,17 @@ import typer
 
 from napari_simmat._cli.dataset_commands import open_as_told
 from napari_simmat._cli.models import load_model
-from napari_simmat._cli.options import AsJson, ChannelAxis, Limit, Modality, ModelFile, Profile, SampleFormat
+from napari_simmat._cli.options import (
+    AsJson,
+    ChannelAxis,
+    Checkpoint,
+    Classes,
+    Limit,
+    Modality,
+    ModelFile,
+    Profile,
+    SampleFormat,
+)
 from napari_simmat._cli.terminal import cancellable, note, progress, results
 
 if TYPE_CHECKING:
@@ -83,7 +94,9 @@ def accuracy(
     ] = False,
     plots: Annotated[bool, typer.Option(help="Draw plots and the gallery.")] = True,
     limit: Limit = None,
+    classes: Classes = None,
     model: ModelFile = None,
+    checkpoint: Checkpoint = None,
     modality: Modality = None,
     channel_axis: ChannelAxis = None,
     sample_format: SampleFormat = None,
@@ -99,12 +112,12 @@ def accuracy(
     with results(as_json) as give, cancellable() as cancel, progress("trials") as report:
         from napari_simmat.evaluation import accuracy as bench
 
-        items, given = _open(dataset, kind, limit, modality, channel_axis, sample_format)
+        items, given = _open(dataset, kind, limit, modality, channel_axis, sample_format, classes)
         names = [item.stem for item in items]
         chosen = bench.parse_rows(rows or (["paper"] if given is not None else ["default"]))
         splits = given or _splits(names, seeds, split, test_share, group_by, groups)
         wanted = [row.name for row in bench.parse_rows(images_rows or [bench.DEFAULT_ROW])]
-        base = load_model(model)
+        base = load_model(model, checkpoint)
         name = kind if kind != "folder" else dataset.resolve().name
         plan = bench.make_plan(
             name,
@@ -140,16 +153,19 @@ def _open(
     modality: str | None,
     channel_axis: int | None,
     sample_format: str | None,
+    classes: Path | None,
 ) -> tuple[list[DatasetItem], list[Split] | None]:
     """All images, and their split where the dataset has its own."""
     if kind == "folder":
-        return open_as_told(dataset, limit, modality, channel_axis, sample_format), None
+        return open_as_told(dataset, limit, modality, channel_axis, sample_format, classes), None
     from napari_simmat.evaluation.accuracy import Split
     from napari_simmat.images.aims import open_aims
 
-    train, test = (open_aims(kind, dataset, split=side, limit=limit) for side in ("train", "test"))
-    both = {item.stem for item in train} & {item.stem for item in test}
-    assert not both, f"scenes on both sides: {sorted(both)[:3]}"
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        train, test = (open_aims(kind, dataset, split=side, limit=limit) for side in ("train", "test"))
+    for warning in told:
+        note(f"Note: {warning.message}")
     split = Split(tuple(item.stem for item in train), tuple(item.stem for item in test))
     return [*train, *test], [split]
 

@@ -14,6 +14,7 @@ from napari_simmat._cli.options import (
     AdapterFile,
     AsJson,
     ChannelAxis,
+    Checkpoint,
     Dataset,
     Limit,
     Modality,
@@ -55,6 +56,7 @@ def channels(
     ] = None,
     limit: Limit = None,
     model: ModelFile = None,
+    checkpoint: Checkpoint = None,
     modality: Modality = None,
     channel_axis: ChannelAxis = None,
     sample_format: SampleFormat = None,
@@ -81,7 +83,7 @@ def channels(
                 tolerance=tolerance,
                 on_step=report,
                 cancel=cancel,
-                base=load_model(model),
+                base=load_model(model, checkpoint),
             )
         give(found.model_dump())
     if not as_json:
