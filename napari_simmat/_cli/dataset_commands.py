@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_simmat._cli.models import load_adapter, load_model, refuse_profile_of_adapter
+from napari_simmat._cli.aligning import align_as_told
+from napari_simmat._cli.learning_options import (
+    L2,
+    Adversarial,
+    Align,
+    AlignSteps,
+    EarlyStopping,
+    Ema,
+    Epochs,
+    Recipe,
+    RecipeName,
+    Replay,
+    SplitHalf,
+)
+from napari_simmat._cli.models import (
+    load_adapter,
+    load_model,
+    refuse_nameless_model,
+    refuse_profile_of_adapter,
+)
 from napari_simmat._cli.options import (
     TRANSFER_NAMES,
     AdapterFile,
     AsJson,
     ChannelAxis,
+    Checkpoint,
     Classes,
     Dataset,
     Limit,
@@ -23,6 +43,7 @@ from napari_simmat._cli.options import (
     Overwrite,
     Profile,
     SampleFormat,
+    Strategy,
     check_output,
 )
 from napari_simmat._cli.terminal import cancellable, note, progress, results
@@ -46,11 +67,23 @@ def finetune(
         str,
         typer.Option(metavar="NAME", help="Transfer layer to begin with: " + ", ".join(TRANSFER_NAMES) + "."),
     ] = "mat",
+    strategy: Strategy = "lora",
     gate: Annotated[
         bool,
         typer.Option(help="Hold some objects out, and keep the adapter as it was if it does worse on them."),
     ] = True,
+    recipe: RecipeName = Recipe.interactive,
+    epochs: Epochs = None,
+    ema: Ema = None,
+    early_stopping: EarlyStopping = None,
+    l2: L2 = 0.0,
+    split_half: SplitHalf = False,
+    adversarial: Adversarial = 0.0,
+    replay: Replay = None,
+    align: Align = False,
+    align_steps: AlignSteps = None,
     model: ModelFile = None,
+    checkpoint: Checkpoint = None,
     modality: Modality = None,
     channel_axis: ChannelAxis = None,
     sample_format: SampleFormat = None,
@@ -62,32 +95,71 @@ def finetune(
     if out.suffix.lower() != ".safetensors":
         raise typer.BadParameter(f"The adapter {out} is a safetensors file; its name ends in .safetensors.")
     refuse_profile_of_adapter(profile, adapter)
+    refuse_nameless_model(model, checkpoint)
     check_output(out, overwrite)
+    reading: dict[str, Any] = {
+        "modality": modality,
+        "channel_axis": channel_axis,
+        "sample_format": sample_format,
+    }
     with results(as_json) as give:
         with cancellable() as cancel, progress("training") as report:
-            items = [
-                item.load() for item in open_as_told(dataset, limit, modality, channel_axis, sample_format)
-            ]
             from napari_simmat.images import chosen_profile
+            from napari_simmat.training import Settings
             from napari_simmat.training import finetune as train
 
-            wanted = None
-            if profile is not None and items:
-                wanted = chosen_profile(profile, items[0][0])
-            trained = train(
-                items,
-                mode=mode.value,
+            settings = Settings(
                 steps=steps,
+                epochs=epochs,
                 learning_rate=learning_rate,
                 seed=seed,
-                start=load_adapter(adapter),
-                mat=mat,
-                profile=wanted,
-                gate=gate,
-                on_step=lambda step, total, loss: report(step, total, f"loss {loss:.3f}"),
-                cancel=cancel,
-                base=load_model(model),
+                strategy=strategy,
+                recipe=recipe.value,
+                ema=ema,
+                early_stopping=early_stopping,
+                l2=l2,
+                split_half=split_half,
+                adversarial=adversarial,
             )
+            settings.check()
+            start, base = load_adapter(adapter), load_model(model, checkpoint)
+            labelled = not align or (dataset / "instances").is_dir()
+            items = [item.load() for item in open_as_told(dataset, limit, **reading)] if labelled else []
+            earlier = (
+                [] if replay is None else [item.load() for item in open_as_told(replay, None, **reading)]
+            )
+            if align:
+                start = align_as_told(
+                    dataset,
+                    reading={"limit": limit, **reading},
+                    profile=profile,
+                    start=start,
+                    mat=mat,
+                    steps=align_steps,
+                    seed=seed,
+                    base=base,
+                    report=report,
+                    cancel=cancel,
+                )
+            trained = start
+            if labelled:
+                wanted = (
+                    None if profile is None or start is not None else chosen_profile(profile, items[0][0])
+                )
+                trained = train(
+                    items,
+                    replay=earlier,
+                    mode=mode.value,
+                    settings=settings,
+                    start=start,
+                    mat=mat,
+                    profile=wanted,
+                    gate=gate,
+                    on_step=lambda step, total, loss: report(step, total, f"loss {loss:.3f}"),
+                    cancel=cancel,
+                    base=base,
+                )
+            assert trained is not None
         trained.save(out)
         last = trained.card.history[-1].model_dump()
         give({"out": str(out), **last})
@@ -112,6 +184,7 @@ def evaluate(
     classes: Classes = None,
     limit: Limit = None,
     model: ModelFile = None,
+    checkpoint: Checkpoint = None,
     modality: Modality = None,
     channel_axis: ChannelAxis = None,
     sample_format: SampleFormat = None,
@@ -124,6 +197,7 @@ def evaluate(
     large) and, where there are class images, by class: that of an object is the commonest number in its mask.
     """
     refuse_profile_of_adapter(profile, adapter)
+    refuse_nameless_model(model, checkpoint)
     with results(as_json) as give:
         with cancellable() as cancel, progress("images") as report:
             items = open_as_told(dataset, limit, modality, channel_axis, sample_format, classes)
@@ -139,7 +213,7 @@ def evaluate(
                 class_names=items[0].class_names,
                 on_image=lambda done: report(done, len(items), ""),
                 cancel=cancel,
-                base=load_model(model),
+                base=load_model(model, checkpoint),
             ).model_dump()
         give(scores)
     if not as_json:

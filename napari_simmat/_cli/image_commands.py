@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_simmat._cli.models import load_adapter, load_model, refuse_profile_of_adapter
+from napari_simmat._cli.models import (
+    load_adapter,
+    load_model,
+    refuse_nameless_model,
+    refuse_profile_of_adapter,
+)
 from napari_simmat._cli.options import (
     AdapterFile,
     AsJson,
     ChannelAxis,
+    Checkpoint,
     Format,
     ImagePaths,
     Modality,
@@ -120,6 +126,7 @@ def segment(
     ] = None,
     adapter: AdapterFile = None,
     model: ModelFile = None,
+    checkpoint: Checkpoint = None,
     modality: Modality = None,
     channel_axis: ChannelAxis = None,
     sample_format: SampleFormat = None,
@@ -137,6 +144,7 @@ def segment(
     if out.suffix.lower() not in (".tif", ".tiff"):
         raise typer.BadParameter(f"The output {out} is a label image in TIFF; its name ends in .tif.")
     refuse_profile_of_adapter(profile, adapter)
+    refuse_nameless_model(model, checkpoint)
     check_output(out, overwrite)
     import numpy as np
 
@@ -161,7 +169,7 @@ def segment(
                     "around the first click or the box, as in the window."
                 )
             segmenter = Segmenter(
-                seen, adapter=load_adapter(adapter), profile=wanted, model=load_model(model)
+                seen, adapter=load_adapter(adapter), profile=wanted, model=load_model(model, checkpoint)
             )
             answer = segmenter.answer(asked.shifted(-top, -left))
             mask = np.zeros(image.shape, bool)

@@ -31,7 +31,7 @@ class Format(StrEnum):
     envi = "envi"
 
 
-# `models.TRANSFERS` would bring torch along, and --help must be quick; a test compares the two.
+# The tables in `models` would bring torch along, and --help must be quick; tests compare them.
 TRANSFER_NAMES = (
     "mat",
     "mat-paper",
@@ -43,6 +43,8 @@ TRANSFER_NAMES = (
     "gated",
     "conv-stack:K,N,D",
 )
+STRATEGY_NAMES = ("mat", "lora", "mlp", "prompt", "prefix", "decoder", "full", "scratch")
+MODEL_NAMES = ("mobile_sam", "vit_b", "vit_l", "vit_h")
 
 Modality = Annotated[
     str | None, typer.Option("--modality", metavar="M", help="What kind of image it is, if not as found.")
@@ -81,9 +83,25 @@ AdapterFile = Annotated[
     Path | None, typer.Option("--adapter", metavar="FILE", help="Adapter to use; untrained without one.")
 ]
 ModelFile = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        "--model", metavar="FILE", help="A MobileSAM or SAM checkpoint instead of the embedded model."
+        "--model",
+        metavar="FILE|NAME",
+        help="Another model than the embedded one: a MobileSAM or SAM checkpoint, or one of "
+        f"{', '.join(MODEL_NAMES)} with --checkpoint.",
+    ),
+]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option("--checkpoint", metavar="FILE", help="The checkpoint of the model that --model names."),
+]
+Strategy = Annotated[
+    str,
+    typer.Option(
+        "--strategy",
+        metavar="NAME",
+        help=f"What is trained beside the transfer layer: {', '.join(STRATEGY_NAMES)}. lora, mlp, prompt and prefix take "
+        "a size, stages=late and decoder=no, such as lora:rank=8,stages=late or prefix:tokens=16.",
     ),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Only the first N images.")]

@@ -64,7 +64,7 @@ class Addition(nn.Module):
             They do not fit the module.
         """
         lead = tensors[cls.lead]
-        if lead.ndim != 2 or not cls.fits(innermost(base)):
+        if lead.ndim != 2 or not lead.numel() or not cls.fits(innermost(base)):
             raise RuntimeError(f"{cls.kind} does not fit a {type(innermost(base)).__name__}")
         made = cls(base, len(lead))
         own = made.learnt()

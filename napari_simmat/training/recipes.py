@@ -204,9 +204,6 @@ def recipe_for(mode: Mode, strategy: str = "lora") -> Recipe:
     return recipe
 
 
-RECIPES: dict[Mode, Recipe] = {"quick": recipe_for("quick"), "deep": recipe_for("deep")}
-
-
 def scenes_of(model: AdaptedSam, start: Adapter, corrections: Sequence[Correction]) -> Scenes:
     """The images of the corrections as the model and the profile of `start` see them."""
     encoder = model.sam.encoder
