@@ -163,6 +163,21 @@ def rewritten(path, change_metadata=None, change_tensors=None):
     save_file(tensors, path, metadata)
 
 
+def test_an_adapter_from_before_there_were_strategies_was_trained_with_lora(tmp_path):
+    path = tmp_path / "a.safetensors"
+    trained(scene(3)).save(path)
+
+    def forget(metadata):
+        card = json.loads(metadata["card"])
+        del card["strategy"]
+        metadata["card"] = json.dumps(card)
+
+    rewritten(path, forget)
+    loaded = Adapter.load(path)
+    assert loaded.card.strategy == "lora"
+    assert loaded.fingerprint == trained(scene(3)).fingerprint
+
+
 def spoil_profile(metadata):
     profile = json.loads(metadata["profile"])
     profile["surprise"] = 1

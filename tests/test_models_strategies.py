@@ -487,3 +487,25 @@ def test_computing_again_keeps_less():
     assert held[1] < held[0] / 10
     assert BASES["vit"].sam.encoder.checkpoint
     assert not BASES["tiny"].sam.encoder.checkpoint
+
+
+@pytest.mark.parametrize("spec", ["lora", "mlp", "prompt", "prefix", "full"])
+@pytest.mark.parametrize("base", BASES)
+def test_each_strategy_learns_in_half_the_precision(base, spec):
+    """As where the processor has bfloat16: the numbers that are trained stay exact."""
+    model, trained = built(base, spec)
+    disturb(trained)
+    unfreeze(model, trained)
+    x = torch.randn(
+        1, CHANNELS, *((112, 112) if base == "tiny" else (256, 256)), generator=torch.manual_seed(1)
+    )
+    losses = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            _, logits, scores = answer(model, x)
+        losses.append(torch.sigmoid(logits.float()).mean() + scores.float().square().mean())
+    losses[1].backward()
+    assert losses[1].item() == pytest.approx(losses[0].item(), rel=0.1)
+    assert all(p.dtype == torch.float32 for p in trained)
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in trained)
+    assert sum(p.grad is not None for p in trained) > len(trained) / 2
