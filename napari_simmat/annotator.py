@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_simmat._annotator.clicking import Answer, Clicking
+from napari_simmat._annotator.attributing import Attributing
+from napari_simmat._annotator.clicking import Answer
 from napari_simmat._annotator.jobs import Executor, Job, Progress, run_now
 from napari_simmat._annotator.objects import Note, ObjectBook
 from napari_simmat._annotator.session import sentence_for
@@ -46,7 +47,7 @@ AUTO_QUICK_FROM = 3
 Mode = Literal["quick", "deep"]
 
 
-class Annotator(Clicking):
+class Annotator(Attributing):
     """An annotator at work on one image after the other.
 
     Corrections, labels and adapter versions of earlier images are kept when the image is switched.
