@@ -10,7 +10,7 @@ from rich.table import Column, Table
 
 from napari_simmat.evaluation.attribution import Attribution, Effect, Sufficient
 
-WIDTH = 20
+WIDTH = 16
 """Characters of the longest bar."""
 
 
@@ -23,11 +23,14 @@ def show_attribution(found: Attribution, *, trained: bool) -> None:
         soft_wrap=True,
     )
     if not trained:
-        console.print("without --adapter: the untrained model, which sees a picture in pseudo-colours alone")
+        console.print(
+            "without --adapter: the untrained model, which sees a picture in pseudo-colours alone",
+            soft_wrap=True,
+        )
     longest = max(abs(effect.change) for effect in (*found.model_channels, *found.image_channels))
-    console.print(_effects("channel that the model sees", found.model_channels, longest, console))
+    console.print(_effects("model sees", found.model_channels, longest, console))
     if [e.channels for e in found.image_channels] != [e.channels for e in found.model_channels]:
-        console.print(_effects("channel of the image", found.image_channels, longest, console))
+        console.print(_effects("image channel", found.image_channels, longest, console))
     full, shaded = _marks(console)
     console.print(f"{full} masks get worse without it, {shaded} they get better", soft_wrap=True)
     if found.sufficient is not None:
@@ -35,10 +38,9 @@ def show_attribution(found: Attribution, *, trained: bool) -> None:
 
 
 def _effects(title: str, effects: Sequence[Effect], longest: float, console: Console) -> Table:
-    columns = [title, "without", "change"]
     interval = any(effect.ci95 is not None for effect in effects)
     alone = any(effect.miou_alone is not None for effect in effects)
-    table = Table(*columns, box=box.SIMPLE_HEAD)
+    table = Table(Column(title, no_wrap=True), "without", "change", box=box.SIMPLE_HEAD)
     if interval:
         table.add_column("95 % interval", no_wrap=True)
     table.add_column("", no_wrap=True)
@@ -72,7 +74,7 @@ def _show_sufficient(sufficient: Sufficient, found: Attribution, console: Consol
             soft_wrap=True,
         )
         return
-    table = Table("", "channels that suffice", Column("mean IoU"), box=box.SIMPLE_HEAD)
+    table = Table("", "channels that suffice", "mean IoU", box=box.SIMPLE_HEAD)
     for number, step in enumerate(sufficient.steps, start=1):
         table.add_row(str(number), ("+ " if number > 1 else "") + step.name, f"{step.miou:.3f}")
     console.print(table)
