@@ -131,7 +131,7 @@ class _Task:
         watching: list[Correction] = []
         with ExitStack() as stack:
             if settings.split_half:
-                first, second = halves(corrections)
+                first, second = _both(halves(corrections))
                 gates = stack.enter_context(gated(model, trained))
                 small = [*tokens(model, trained), *gates]
                 weights = [p for p in trained if all(p is not other for other in small)]
@@ -191,6 +191,15 @@ class _Task:
         draw = self.method.sampler(self.recipe, model, self.start, watching, rng)
         samples = [draw(rng) for _ in range(min(_MOST_WINDOWS, len(watching)))]
         return Stopping(parameters, lambda: window_iou(model, samples), self.steps)
+
+
+def _both(parts: tuple[list[Correction], list[Correction]]) -> tuple[list[Correction], list[Correction]]:
+    if not all(parts):
+        raise TrainingError(
+            "There is one object to learn from, expected at least two for two halves; accept another one, or train "
+            "without halves."
+        )
+    return parts
 
 
 def _settled(recipe: Recipe, learnt_from: Sequence[Correction], settings: Settings) -> Settings:
