@@ -139,6 +139,10 @@ class Controller(QObject):
 
     def cancel(self) -> None:
         """Stop what runs; if nothing does, drop the clicks."""
+        running = self.executor.current
+        if running is not None and running.kind == "attribution" and self.annotator.cancel_attribution():
+            self.said.emit("Cancelled; nothing was changed.", False)
+            return
         if self.annotator.training is not None:
             self.annotator.cancel_training()
         elif not self.annotator.cancel_encoding():
@@ -147,6 +151,10 @@ class Controller(QObject):
     def train(self, mode: str, **settings: Any) -> None:
         """Learn from the corrections: "quick" or "deep"."""
         self._try(lambda: getattr(self.annotator, mode)(**settings))
+
+    def attribute(self, label: int | None = None) -> None:
+        """See which channels an object is found by, or all objects."""
+        self._try(lambda: self.annotator.ask_attribution(label))
 
     def export(self, path: Path, format: str) -> None:
         """Write the objects of the image to a file."""

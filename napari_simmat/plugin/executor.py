@@ -10,6 +10,9 @@ from napari_simmat.plugin.worker import Worker
 DRAWING = ("show", "ranges", "legend", "limits", "spectrum", "statistics", "histograms")
 """Kinds of jobs that only draw: what people look at while the model is busy."""
 
+LONG = ("train", "attribution")
+"""Kinds of jobs that people start and then go on clicking."""
+
 
 class Executor(QObject):
     """Runs the annotator's jobs off the event loop.
@@ -35,7 +38,7 @@ class Executor(QObject):
         if job.kind in DRAWING:
             self._drawing.submit(job)
         else:
-            (self._learning if job.kind == "train" else self._answering).submit(job)
+            (self._learning if job.kind in LONG else self._answering).submit(job)
 
     @property
     def workers(self) -> tuple[Worker, Worker, Worker]:
@@ -44,7 +47,7 @@ class Executor(QObject):
 
     @property
     def current(self) -> Job | None:
-        """The job that people wait for most: a training, else what the other thread does."""
+        """The job that people wait for most: a long one, else what the other thread does."""
         return self._learning.current or self._answering.current
 
     def stop(self) -> None:

@@ -53,6 +53,7 @@ class Footer(QWidget):
         controller.executor.changed.connect(self._show_job)
         controller.said.connect(self.say)
         controller.annotator.training_step.connect(self._show_step)
+        controller.annotator.attribution_step.connect(self._show_step)
         controller.annotator.opened.connect(self._show_opened)
         controller.annotator.training_started.connect(self._show_training)
         controller.annotator.training_finished.connect(self._show_verdict)
@@ -76,7 +77,8 @@ class Footer(QWidget):
         self.say("The new version answers now." if report.kept else "The version before answers on.", False)
 
     def _show_stopped(self, why: str) -> None:
-        self.say(why or "Cancelled; nothing was changed.", False)
+        if self._said != (why, True):  # else it was told as a problem, and looks like one
+            self.say(why or "Cancelled; nothing was changed.", False)
 
     def _show_text(self, text: str, is_problem: bool) -> None:
         self.message.setText(text)
@@ -100,7 +102,7 @@ class Footer(QWidget):
     def _appear(self) -> None:
         self._row.setVisible(self._job() is not None)
 
-    def _show_step(self, step: int, total: int, loss: float) -> None:
+    def _show_step(self, step: int, total: int, loss: float = 0.0) -> None:
         self.bar.setRange(0, max(total, 1))
         self.bar.setValue(step)
 

@@ -16,6 +16,7 @@ from napari_simmat.plugin.browser import ChannelBrowser
 from napari_simmat.plugin.controller import Controller
 from napari_simmat.plugin.footer import Footer
 from napari_simmat.plugin.sections.accept_section import AcceptSection
+from napari_simmat.plugin.sections.attribution_section import AttributionSection
 from napari_simmat.plugin.sections.candidate_section import CandidateSection
 from napari_simmat.plugin.sections.export_section import ExportSection
 from napari_simmat.plugin.sections.image_section import ImageSection
@@ -56,6 +57,7 @@ class SimmatPanel(QWidget):
         self.candidates = CandidateSection(controller)
         self.accept = AcceptSection(controller)
         self.train = TrainSection(controller)
+        self.attribution = AttributionSection(controller, lambda: self.accept.chosen)
         self.export = ExportSection(controller)
         self.footer = Footer(controller)
         self.browser = ChannelBrowser(controller)
@@ -81,6 +83,7 @@ class SimmatPanel(QWidget):
             self.candidates,
             self.accept,
             self.train,
+            self.attribution,
             self.export,
         )
 

@@ -39,6 +39,9 @@ class Stage:
     edited = Signal()
     """Somebody may have changed the objects layer; emitted often, and also when nothing changed."""
 
+    selected = Signal(int)
+    """Another label was selected in the objects layer of the image at hand."""
+
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self._image_layer: Any = None
@@ -128,6 +131,7 @@ class Stage:
             self._removed_objects = False
             for event in _EDITS:
                 getattr(layer.events, event).connect(self._on_edited)
+            layer.events.selected_label.connect(self._on_selected)
         return self.objects  # type: ignore[no-any-return]
 
     def prepare(self) -> None:
@@ -248,6 +252,7 @@ class Stage:
         layer = self._objects.pop(spot)
         for event in _EDITS:
             getattr(layer.events, event).disconnect(self._on_edited)
+        layer.events.selected_label.disconnect(self._on_selected)
 
     def _follow(self, event: Any = None) -> None:
         for layer in (self._preview, self._clicks, self._box):
@@ -259,6 +264,10 @@ class Stage:
 
     def _on_edited(self, event: Any = None) -> None:
         self.edited.emit()
+
+    def _on_selected(self, event: Any) -> None:
+        if event.source == self.objects:
+            self.selected.emit(int(event.source.selected_label))
 
     def _on_removed(self, event: Any) -> None:
         gone = event.value

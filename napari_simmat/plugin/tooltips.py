@@ -43,6 +43,7 @@ CURVE = "How far off the model is on your objects while it learns; lower is bett
 VERDICT = (
     "Part of your objects is kept aside to judge the training; a version that is worse on them is not kept."
 )
+ADVANCED = "How the next training is done. The defaults fit most cases."
 TRANSFER = (
     "What turns all channels into what the encoder takes. Another one starts a new, untrained version; the others stay "
     "in the list of adapters."
@@ -55,6 +56,15 @@ RECIPE = "interactive learns from corrective clicks; paper trains as the SimMAT 
 STEPS = "How many steps to learn; automatic fits most cases."
 LEARNING_RATE = "How far each step goes; automatic fits most cases."
 SEED = "The same seed and the same objects give the same training."
+ATTRIBUTION = "Leaves one channel out after the other, and shows how much worse or better the masks get."
+ATTRIBUTE_OBJECT = (
+    "The object chosen under Accept, or by its label in the objects layer, with the clicks that made it."
+)
+ATTRIBUTE_ALL = "All objects of this image, with one click in the middle of each."
+SUFFICE = (
+    "Found by adding the channel that helps most, one after the other; a smaller set may exist. It tells what this "
+    "version makes use of: one that is trained without a channel may find the same in the others."
+)
 FORMAT = "TIFF: label image. COCO: masks as run-lengths. CSV: area and channel statistics of each object."
 EXPORT = "Write the objects of this image to a file."
 SCOPE = "Each slice of a stack, and each region of a large image, is exported as an image of its own."

@@ -36,8 +36,15 @@ class AcceptSection(Section):
         controller.annotator.prompt_changed.connect(self._show_prompt)
         controller.annotator.objects_changed.connect(self._show_objects)
         controller.annotator.image_changed.connect(self._show_objects)
+        controller.stage.selected.connect(self._choose)
         self._show_objects()
         self._show_prompt()
+
+    @property
+    def chosen(self) -> int | None:
+        """Label of the object that is chosen, here or by its label in the objects layer."""
+        label: int | None = self.objects.currentData()
+        return label
 
     def _show_prompt(self, *_: Any) -> None:
         has_prompt = not self._controller.annotator.prompt.is_empty
@@ -47,9 +54,17 @@ class AcceptSection(Section):
     def _show_objects(self, *_: Any) -> None:
         objects = self._controller.annotator.objects
         entries = [(_describe(label, note), label) for label, note in objects.items()]
-        fill(self.objects, entries or [("no objects yet", None)], len(entries) - 1 if entries else 0)
+        index = max(len(entries) - 1, 0)
+        if self.chosen in objects and self.objects.count() == len(entries):  # none is new
+            index = list(objects).index(self.chosen)
+        fill(self.objects, entries or [("no objects yet", None)], index)
         self.objects.setEnabled(bool(entries))
         self.erase.setEnabled(bool(entries))
+
+    def _choose(self, label: int) -> None:
+        index = self.objects.findData(label)
+        if index >= 0:
+            self.objects.setCurrentIndex(index)
 
 
 def _describe(label: int, note: Any) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from magicgui.widgets import FloatSpinBox, SpinBox
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFormLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
 from superqt import QCollapsible
 
 from napari_simmat.models import TRANSFERS
@@ -14,7 +15,7 @@ from napari_simmat.models.strategies import STRATEGIES
 from napari_simmat.models.transfer import canonical_name
 from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.controller import Controller
-from napari_simmat.plugin.sections.section import combo, fill
+from napari_simmat.plugin.sections.section import calm, combo, fill, put_inside
 from napari_simmat.training import Settings
 
 _RECIPES = {"interactive": "as people click (default)", "paper": "as SimMAT was trained"}
@@ -45,7 +46,12 @@ class Advanced(QCollapsible):
         ):
             for i, text in enumerate(texts):
                 box.setItemData(i, text[0].upper() + text[1:], Qt.ItemDataRole.ToolTipRole)
-        self.steps = SpinBox(name="steps", label="Steps", min=0, max=100_000, value=0, tooltip=tooltips.STEPS)
+            box.currentIndexChanged.connect(partial(_explain, box, box.toolTip()))
+            _explain(box, box.toolTip())
+        # Whole numbers, but magicgui's box for those cannot show a word in place of one.
+        self.steps = FloatSpinBox(
+            name="steps", label="Steps", min=0, max=100_000, step=10, value=0, tooltip=tooltips.STEPS
+        )
         self.learning_rate = FloatSpinBox(
             name="learning_rate",
             label="Learning rate",
@@ -56,6 +62,7 @@ class Advanced(QCollapsible):
             tooltip=tooltips.LEARNING_RATE,
         )
         self.seed = SpinBox(name="seed", label="Seed", min=0, max=2**31 - 1, value=0, tooltip=tooltips.SEED)
+        self.steps.native.setDecimals(0)
         self.learning_rate.native.setDecimals(5)
         for automatic in (self.steps, self.learning_rate):
             automatic.native.setSpecialValueText("automatic")
@@ -74,14 +81,11 @@ class Advanced(QCollapsible):
         ):
             form.addRow(label, box)
         for field in (self.steps, self.learning_rate, self.seed):
+            calm(field.native)
             form.addRow(field.label, field.native)
         inside = QWidget()
         inside.setLayout(form)
-        self.setDuration(0)
-        self.addWidget(inside)
-        self.layout().setContentsMargins(0, 0, 0, 0)
-        self.content().layout().setContentsMargins(0, 0, 0, 0)
-        self.toggleButton().setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        put_inside(self, inside, tooltips.ADVANCED)
 
     def _change_transfer(self, index: int) -> None:
         self._controller.use_transfer(self.transfer.itemData(index))
@@ -104,11 +108,17 @@ class Advanced(QCollapsible):
     def values(self) -> dict[str, Any]:
         """The settings as the annotator takes them; None where it decides."""
         return {
-            "steps": self.steps.value or None,
+            "steps": int(self.steps.value) or None,
             "learning_rate": self.learning_rate.value or None,
             "seed": self.seed.value,
             "settings": Settings(strategy=self.strategy.currentData(), recipe=self.recipe.currentData()),
         }
+
+
+def _explain(box: QComboBox, general: str, *_: Any) -> None:
+    """Tell in the tooltip of a box what its entry means: the names are short."""
+    words = box.currentData(Qt.ItemDataRole.ToolTipRole)
+    box.setToolTip(f"{box.currentText()}: {words[0].lower()}{words[1:]}.\n{general}" if words else general)
 
 
 def _layers() -> list[str]:

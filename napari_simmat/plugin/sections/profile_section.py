@@ -6,18 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import (
-    QDoubleSpinBox,
-    QFileDialog,
-    QFrame,
-    QHBoxLayout,
-    QScrollArea,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
-from superqt import QCollapsible
+from qtpy.QtWidgets import QDoubleSpinBox, QFileDialog, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_simmat.annotator import Job
 from napari_simmat.images import ModalityProfile, MultiChannelImage, Normalisation, profile_for
@@ -25,7 +14,7 @@ from napari_simmat.images.modality import ModelChannel
 from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.controller import Controller
 from napari_simmat.plugin.histograms import ROW, HistogramList, sample_channels
-from napari_simmat.plugin.sections.section import button, combo, small_text
+from napari_simmat.plugin.sections.section import RowScroll, button, calm, combo, folded, small_text
 
 _FILES = "Profile (*.json)"
 _ROWS = 6
@@ -49,9 +38,8 @@ class ProfileSection(QWidget):
         self._profile: ModalityProfile | None = None
         self._image: MultiChannelImage | None = None
         self._rules: list[Normalisation] = []
-        self.fold = QCollapsible("What the model sees")
         self.list = HistogramList()
-        self.scroll = _scroll(self.list)
+        self.scroll = RowScroll(self.list)
         self.method = combo(tooltips.METHOD)
         for text, data in _METHODS:
             self.method.addItem(text, data)
@@ -108,12 +96,7 @@ class ProfileSection(QWidget):
         column.addLayout(limits)
         column.addWidget(self.note)
         column.addLayout(actions)
-        self.fold.setDuration(0)
-        self.fold.addWidget(inside)
-        self.fold.layout().setContentsMargins(0, 0, 0, 0)
-        self.fold.content().layout().setContentsMargins(0, 0, 0, 0)
-        self.fold.toggleButton().setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.fold.toggleButton().setToolTip(tooltips.PROFILE)
+        self.fold = folded("What the model sees", inside, tooltips.PROFILE)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 2, 0, 2)
         layout.addWidget(self.fold)
@@ -282,28 +265,12 @@ class ProfileSection(QWidget):
             self._controller.save_profile(self.edited, Path(path).with_suffix(".json"))
 
 
-class _Scroll(QScrollArea):
-    """As low as its rows: the panel scrolls by itself."""
-
-    def sizeHint(self) -> QSize:
-        return QSize(300, self.height())
-
-
-def _scroll(inside: QWidget) -> QScrollArea:
-    scroll = _Scroll()
-    scroll.setWidget(inside)
-    scroll.setWidgetResizable(True)
-    scroll.setFrameShape(QFrame.Shape.NoFrame)
-    scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    return scroll
-
-
 def _number(tooltip: str) -> QDoubleSpinBox:
     made = QDoubleSpinBox()
     made.setRange(-1e9, 1e9)
     made.setToolTip(tooltip)
     made.setKeyboardTracking(False)
-    made.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+    calm(made)
     made.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
     made.setMinimumWidth(60)
     made.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)

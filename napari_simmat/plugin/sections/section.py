@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible
 
 from napari_simmat.plugin.keys import keys_of
 
 LABEL_WIDTH = 90
 """Of "Candidates" in the bold of napari's themes, which are only known once the panel is docked."""
+
+_SETTLED_MS = 60
+"""Qt lays out what was shown or unfolded a few turns of the event loop later."""
 
 
 class Section(QWidget):
@@ -73,12 +88,31 @@ def combo(tooltip: str) -> QComboBox:
     """A combo box as wide as the panel allows, however long its entries are."""
     made = QComboBox()
     made.setToolTip(tooltip)
-    made.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
     made.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
     made.setMinimumWidth(60)
+    calm(made)
     # After a choice the keys belong to the canvas again, else the letters would go on choosing.
     made.activated.connect(lambda *_: made.clearFocus())
     return made
+
+
+class _Calm(QObject):
+    """Leaves the mouse wheel to what scrolls the panel, until a field was clicked on."""
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Pass a turn of the wheel on to the parent of a field without the keyboard."""
+        if event is None or event.type() != QEvent.Type.Wheel:
+            return False
+        if isinstance(watched, QWidget) and watched.hasFocus():
+            return False
+        event.ignore()
+        return True
+
+
+def calm(field: QWidget) -> None:
+    """Keep a field from changing when somebody scrolls the panel with the mouse over it."""
+    field.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+    field.installEventFilter(_Calm(field))
 
 
 def fill(box: QComboBox, entries: list[tuple[str, Any]], index: int) -> None:
@@ -101,3 +135,55 @@ def small_text(tooltip: str = "") -> QLabel:
     font.setPointSizeF(max(font.pointSizeF() - 1, 7.0))
     label.setFont(font)
     return label
+
+
+def folded(title: str, inside: QWidget, tooltip: str) -> QCollapsible:
+    """A heading that unfolds what an expert wants to see."""
+    fold = QCollapsible(title)
+    put_inside(fold, inside, tooltip)
+    return fold
+
+
+def put_inside(fold: QCollapsible, inside: QWidget, tooltip: str) -> None:
+    """Have a heading unfold something, and bring that into sight."""
+    fold.setDuration(0)
+    fold.addWidget(inside)
+    fold.layout().setContentsMargins(0, 0, 0, 0)
+    fold.content().layout().setContentsMargins(0, 0, 0, 0)
+    fold.toggleButton().setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    fold.toggleButton().setToolTip(tooltip)
+    fold.toggled.connect(lambda is_open: reveal(fold) if is_open else None)
+
+
+def reveal(widget: QWidget) -> None:
+    """Scroll the panel until something is in sight, once it has its place there."""
+
+    def scroll() -> None:
+        with suppress(RuntimeError):  # closed meanwhile
+            area = widget.parentWidget()
+            while area is not None and not isinstance(area, QScrollArea):
+                area = area.parentWidget()
+            if area is not None and widget.isVisible():
+                area.ensureWidgetVisible(widget, 0, 6)
+
+    QTimer.singleShot(_SETTLED_MS, scroll)
+
+
+class RowScroll(QScrollArea):
+    """Scrolls rows below each other; as low as it was made, since the panel scrolls by itself.
+
+    Parameters
+    ----------
+    inside : QWidget
+    """
+
+    def __init__(self, inside: QWidget) -> None:
+        super().__init__()
+        self.setWidget(inside)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def sizeHint(self) -> QSize:
+        """As high as it was fixed to."""
+        return QSize(300, self.height())

@@ -79,6 +79,7 @@ class TrainSection(Section):
         )
 
     def _stop(self, why: str) -> None:
+        self.curve.setVisible(bool(self.curve.losses))  # what was refused has none
         self._say(why or "Stopped; nothing was changed.", "#ffb142")
 
     def _say(self, text: str, colour: str) -> None:
