@@ -236,6 +236,19 @@ def test_wavelengths_are_the_axis_and_a_click_picks_the_nearest(plot, qtbot):
     assert picked.args == [5]
 
 
+def test_a_curve_follows_the_wavelengths_however_channels_are_stored(plot):
+    waves, values = np.array([650.0, 550.0, 450.0, 840.0]), np.array([0.2, 0.9, 0.1, 0.5])
+
+    def drawn(order):
+        channels = [Channel(f"{wave:.0f}", wavelength_nm=wave) for wave in waves[order]]
+        plot.set_image(MultiChannelImage(np.zeros((4, 3, 4), np.float32), channels))
+        plot.set_objects([ObjectSpectrum(1, (1.0, 0.0, 0.0), values[order], np.full(4, 0.05))])
+        plot.set_pixel(values[order] / 2)
+        return plot.grab().toImage()
+
+    assert drawn(np.arange(4)) == drawn(np.argsort(waves))
+
+
 def test_channels_of_different_units_are_drawn_between_their_own_limits(plot):
     channels = [Channel("grey"), Channel("depth", unit="m")]
     data = np.stack([np.linspace(0, 65535, 12), np.linspace(0.5, 3, 12)]).reshape(2, 3, 4)

@@ -61,6 +61,7 @@ class SpectrumPlot(QWidget):
         self._names: list[str] = []
         self._good: NDArray[np.bool_] = np.zeros(0, bool)
         self._places: Values = np.zeros(0)
+        self._order: NDArray[np.intp] = np.zeros(0, np.intp)
         self._has_waves = False
         self._unit = ""
         self._is_relative = False
@@ -93,6 +94,7 @@ class SpectrumPlot(QWidget):
         waves = [channel.wavelength_nm for channel in channels]
         self._has_waves = len(waves) > 1 and all(wave is not None for wave in waves)
         self._places = np.array(waves if self._has_waves else range(1, len(waves) + 1), float)
+        self._order = np.argsort(self._places, kind="stable")
         units = {channel.unit for channel in channels}
         self._unit = next(iter(units)) if len(units) == 1 else ""
         self._is_relative = len(units) > 1
@@ -212,8 +214,10 @@ class SpectrumPlot(QWidget):
         left, right = self._span()
         x = area.left() + (self._places - left) / (right - left) * area.width()
         y = area.bottom() - (shown - low) / (high - low) * area.height()
+        # Along the axis: red, green and blue are often stored before shorter and longer wavelengths.
         return [
-            QPointF(a, b) if math.isfinite(b) else QPointF(a, math.nan) for a, b in zip(x, y, strict=True)
+            QPointF(a, b) if math.isfinite(b) else QPointF(a, math.nan)
+            for a, b in zip(x[self._order], y[self._order], strict=True)
         ]
 
     # ---------------------------------------------------------------- drawing
