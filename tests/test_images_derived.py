@@ -19,7 +19,7 @@ from napari_simmat.images import (
     profile_for,
 )
 from napari_simmat.images.physics.derived import FORMULAS
-from napari_simmat.training.scenes import _exchanged
+from napari_simmat.training.inputs import mirrored
 
 SIGNED = Normalisation(method="range", low=-1, high=1)
 
@@ -158,7 +158,7 @@ def test_augmentation_shows_what_the_camera_would_see_of_a_mirrored_scene(modali
     profile = profile_for(image)
     x = torch.from_numpy(profile.model_input(image))
     moved = {"rows": x.flip(1), "columns": x.flip(2), "both": x.transpose(1, 2)}[axis]
-    augmented = _exchanged(moved, profile.mirrored(axis)).numpy()
+    augmented = mirrored(x, axis, profile.mirrored(axis)).numpy()
     seen = profile.model_input(mirrored_scene(image, axis))
     np.testing.assert_allclose(augmented, seen, atol=2e-5)
     assert np.abs(moved.numpy() - seen).max() > 0.1  # without the physics it would be another scene
