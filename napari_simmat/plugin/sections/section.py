@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
@@ -158,15 +159,18 @@ def put_inside(fold: QCollapsible, inside: QWidget, tooltip: str) -> None:
 def reveal(widget: QWidget) -> None:
     """Scroll the panel until something is in sight, once it has its place there."""
 
-    def scroll() -> None:
+    def scroll(height: int) -> None:
         with suppress(RuntimeError):  # closed meanwhile
             area = widget.parentWidget()
             while area is not None and not isinstance(area, QScrollArea):
                 area = area.parentWidget()
-            if area is not None and widget.isVisible():
-                area.ensureWidgetVisible(widget, 0, 6)
+            if area is None or not widget.isVisible():
+                return
+            area.ensureWidgetVisible(widget, 0, 6)
+            if widget.height() != height:  # it was still growing, or it was looked at for the first time
+                QTimer.singleShot(_SETTLED_MS, partial(scroll, widget.height()))
 
-    QTimer.singleShot(_SETTLED_MS, scroll)
+    QTimer.singleShot(_SETTLED_MS, partial(scroll, -1))
 
 
 class RowScroll(QScrollArea):
