@@ -2,8 +2,9 @@
 
 Each step draws a window around an object, mirrored and turned as far as the physics of its channels allows
 (`ModalityProfile.mirrored`), and clicks on the objects in it: half of the first clicks at the deepest point, the others
-anywhere, likelier the deeper. In half of the steps a corrective click follows, in the middle of the largest error of the
-shown mask, which is fed back as it is when people click (RITM, arXiv 2102.06583, and SAM, arXiv 2304.02643, train so).
+anywhere, likelier the deeper. Corrective clicks follow, none to four of them (quick: none or one), each in the middle of
+the largest error of the shown mask, which is fed back as it is when people click (RITM, arXiv 2102.06583, and SAM, arXiv
+2304.02643, train so).
 AdamW without weight decay, one cycle of the learning rate, gradients clipped to norm 1, in the precision of the device.
 """
 
@@ -31,7 +32,6 @@ from napari_simmat.training.settings import Settings
 
 _REPEATS = 3  # clicks on one object in one step, at different places
 _CENTRED = 0.5  # share of first clicks at the deepest point; users are not that exact
-_CORRECTIVE = 0.5  # share of steps with a second, corrective click
 _WARM_UP = 0.15
 
 
@@ -62,7 +62,7 @@ class Interactive(Method):
     def loss(
         self, model: AdaptedSam, sample: Sample, prompts: int, rng: np.random.Generator, device: torch.device
     ) -> Tensor:
-        """Loss of first clicks, and in half of the cases of a corrective click after them."""
+        """Loss of first clicks, and the mean of those of the corrective clicks after them."""
         masks = _choose(sample.masks, prompts, rng)
         clicks = [first_click(m) if rng.random() < _CENTRED else random_click(m, rng) for m in masks]
         targets = targets_of(masks, device)
@@ -73,26 +73,27 @@ class Interactive(Method):
             logits, scores = model.sam.decode(embedding, points=points, labels=labels, offset=sample.offset)
         logits, scores = logits.float(), scores.float()
         loss = answer_loss(logits, scores, targets)
-        if rng.random() >= _CORRECTIVE:
-            return loss
-        shown = logits[:, :1].detach()
-        large = F.interpolate(shown, masks.shape[1:], mode="bilinear", align_corners=False)[:, 0]
-        corrections = [next_click(m, p) for m, p in zip(masks, (large > 0).cpu().numpy(), strict=True)]
-        wrong = [k for k, c in enumerate(corrections) if c is not None]
-        if not wrong:
-            return loss
-        found = [c for c in corrections if c is not None]
-        second = in_frame([(y, x) for y, x, _ in found], sample.offset, device)
-        signs = torch.tensor([[float(sign)] for *_, sign in found], device=device)
-        with autocast(device):
-            logits, scores = model.sam.decode(
-                embedding,
-                points=torch.cat([points[wrong], second], 1),
-                labels=torch.cat([labels[wrong], signs], 1),
-                masks=shown[wrong],
-                offset=sample.offset,
-            )
-        return loss + answer_loss(logits.float(), scores.float(), targets[wrong])
+        later: list[Tensor] = []
+        for _ in range(int(rng.integers(sample.most_corrections + 1))):
+            shown = logits[:, :1].detach()
+            large = F.interpolate(shown, masks.shape[1:], mode="bilinear", align_corners=False)[:, 0]
+            corrections = [next_click(m, p) for m, p in zip(masks, (large > 0).cpu().numpy(), strict=True)]
+            wrong = [k for k, c in enumerate(corrections) if c is not None]
+            if not wrong:
+                break
+            found = [c for c in corrections if c is not None]
+            next_points = in_frame([(y, x) for y, x, _ in found], sample.offset, device)
+            signs = torch.tensor([[float(sign)] for *_, sign in found], device=device)
+            masks, targets = masks[wrong], targets[wrong]
+            points = torch.cat([points[wrong], next_points], 1)
+            labels = torch.cat([labels[wrong], signs], 1)
+            with autocast(device):
+                logits, scores = model.sam.decode(
+                    embedding, points=points, labels=labels, masks=shown[wrong], offset=sample.offset
+                )
+            logits, scores = logits.float(), scores.float()
+            later.append(answer_loss(logits, scores, targets))
+        return loss + torch.stack(later).mean() if later else loss
 
     def optimiser(
         self, parameters: Sequence[nn.Parameter], learning_rate: float, steps: int, *, averaged: bool

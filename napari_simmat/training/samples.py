@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -27,11 +27,14 @@ class Sample:
         Objects in the window, H = 16 h and W = 16 w.
     offset : (int, int)
         The window's first cell in the frame's grid.
+    most_corrections : int
+        So many corrective clicks may follow the first one on each object.
     """
 
     embed: Callable[[], Tensor]
     masks: NDArray[np.bool_]
     offset: tuple[int, int]
+    most_corrections: int = field(default=1, kw_only=True)
 
 
 Draw = Callable[[np.random.Generator], Sample]
