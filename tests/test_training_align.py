@@ -53,7 +53,7 @@ def vit():
 
 @pytest.fixture(scope="module")
 def aligned(vit):
-    return align([picture(k) for k in range(6)], steps=60, base=vit)
+    return align([picture(k) for k in range(6)], steps=40, base=vit)
 
 
 def test_the_distance_is_the_share_of_variance_that_is_not_explained():
@@ -114,7 +114,7 @@ def test_a_profile_without_colours_has_a_student_without_them(vit):
         pseudo_rgb=(0, 0, 1),
         display=(3,),
     )
-    adapter, report = align(images, profile=profile, steps=30, base=vit)
+    adapter, report = align(images, profile=profile, steps=20, base=vit)
     assert adapter.profile.n_channels == 2
     assert report.distance_after < report.distance_before
 
@@ -122,7 +122,7 @@ def test_a_profile_without_colours_has_a_student_without_them(vit):
 def test_the_embedded_model_learns_to_see_foliage_in_the_infrared():
     """The real thing, in a few steps on two scenes; their labels are not looked at."""
     images = [item.load()[0] for item in open_dataset(sample_path("camouflage-train"), limit=2)]
-    _, report = align(images, steps=8)
+    _, report = align(images, steps=12)
     assert report.kept
     assert report.distance_after < 0.9 * report.distance_before
 

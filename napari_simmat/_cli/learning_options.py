@@ -59,7 +59,7 @@ L2 = Annotated[
         "--l2",
         min=0.0,
         metavar="X",
-        help="Pull towards the weights that training starts from, against forgetting; 0.01 is gentle, 1 strong.",
+        help="Pull towards the weights that training starts from, against forgetting; 0.1 is gentle, 10 strong.",
         rich_help_panel=_PANEL,
     ),
 ]
