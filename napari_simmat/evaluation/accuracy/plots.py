@@ -150,8 +150,7 @@ def _seconds(report: AccuracyReport) -> Figure:
         )
     _label(axes, [(row.seconds_training, row.gain, row.row) for row in trained])
     axes.axhline(0, color="0.45", linewidth=1)
-    axes.set_xlim(left=0)
-    axes.margins(x=0.2)
+    axes.set_xlim(0, 1.3 * max(row.seconds_training for row in trained))  # names stand beside the points
     return made
 
 
