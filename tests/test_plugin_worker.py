@@ -145,3 +145,25 @@ def test_stopping_cancels_what_runs_and_what_waits(qtbot):
     qtbot.waitUntil(lambda: not worker.is_alive)
     assert running.cancel.is_set()
     assert waiting.cancel.is_set()
+
+
+def test_a_result_on_its_way_is_not_taken_after_the_stop(qtbot):
+    worker = Worker("test")
+    heard = []
+    jobs = [
+        Job("answer", "", work=lambda progress: progress(1, 2, 0.0), take=heard.append),
+        Job("encode", "", work=lambda progress: 1 / 0, take=heard.append),
+    ]
+    for job in jobs:
+        job.progress = lambda *report: heard.append(report)
+        job.failed = heard.append
+        worker.submit(job)
+    last = threading.Event()
+    worker.submit(Job("last", "", work=lambda progress: last.set(), take=heard.append))
+    assert last.wait(30)  # everything was sent, and nothing is delivered before the event loop runs
+
+    worker.stop()
+
+    qtbot.waitUntil(lambda: not worker.is_alive)
+    qtbot.wait(10)
+    assert heard == []

@@ -41,6 +41,7 @@ class Worker(QObject):
     def __init__(self, name: str, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.current: Job | None = None
+        self._is_stopped = False
         self._finished.connect(self._on_finished)
         self._raised.connect(self._on_raised)
         self._reported.connect(self._on_reported)
@@ -55,7 +56,11 @@ class Worker(QObject):
             self.changed.emit()
 
     def stop(self) -> None:
-        """Cancel everything and end the thread at its next step; returns at once."""
+        """Cancel everything and end the thread at its next step; returns at once.
+
+        No job is told of anything any more, not even of a result that is on its way: who would take it may be gone.
+        """
+        self._is_stopped = True
         self._thread.stop()
 
     @property
@@ -64,15 +69,19 @@ class Worker(QObject):
         return self._thread.is_alive()
 
     def _on_finished(self, job: Job, result: Any) -> None:
+        if self._is_stopped:
+            return
         self._next()
         job.take(result)
 
     def _on_raised(self, job: Job, error: Exception) -> None:
+        if self._is_stopped:
+            return
         self._next()
         job.failed(error)
 
     def _on_reported(self, job: Job, step: int, total: int, value: float) -> None:
-        if not job.cancel.is_set():
+        if not self._is_stopped and not job.cancel.is_set():
             job.progress(step, total, value)
 
     def _next(self) -> None:
