@@ -37,10 +37,15 @@ class Frame:
         """Frame pixels per image pixel, (y, x)."""
         return self.shape[0] / self.image_shape[0], self.shape[1] / self.image_shape[1]
 
+    @property
+    def start(self) -> tuple[float, float]:
+        """Where what is shown begins, (y, x), in pixels of the image scaled as it is shown."""
+        return 0.0, 0.0
+
     def to_frame(self, y: float, x: float) -> tuple[float, float]:
         """(x, y) in the frame, as SAM's prompt encoder takes it: it adds the half pixel itself."""
-        sy, sx = self.scale
-        return (x + 0.5) * sx - 0.5, (y + 0.5) * sy - 0.5
+        (sy, sx), (top, left) = self.scale, self.start
+        return (x + 0.5) * sx - left - 0.5, (y + 0.5) * sy - top - 0.5
 
     def contains(self, y: float, x: float) -> bool:
         """Whether a point lies on the image, its outermost half pixels included."""
@@ -54,7 +59,8 @@ class Frame:
 
         Parameters
         ----------
-        logits : ndarray, (side / 4, side / 4)
+        logits : ndarray, (h, w)
+            Of (side / 4, side / 4) cells, for the whole frame.
 
         Returns
         -------
@@ -68,24 +74,33 @@ class Frame:
         x0, x1 = self._pixels(columns[0] - 1, columns[-1] + 2, axis=1)
         if y0 >= y1 or x0 >= x1:
             return mask
-        upper, lower, fy = self._neighbours(np.arange(y0, y1), axis=0)
-        left, right, fx = self._neighbours(np.arange(x0, x1), axis=1)
+        upper, lower, fy = self._neighbours(np.arange(y0, y1), logits.shape[0], axis=0)
+        left, right, fx = self._neighbours(np.arange(x0, x1), logits.shape[1], axis=1)
         rows_mixed = logits[upper] * (1 - fy)[:, None] + logits[lower] * fy[:, None]
         mask[y0:y1, x0:x1] = rows_mixed[:, left] * (1 - fx) + rows_mixed[:, right] * fx > 0
         return mask
 
+    def to_image(self, y: float, x: float) -> tuple[float, float]:
+        """(y, x) in image pixels of a point (y, x) on a border between pixels of the frame."""
+        (sy, sx), (top, left) = self.scale, self.start
+        return (y + top) / sy - 0.5, (x + left) / sx - 0.5
+
+    def extent(self) -> tuple[float, float, float, float]:
+        """What is shown of the image, (y0, x0, y1, x1), in its pixels."""
+        return *self.to_image(0, 0), *self.to_image(*self.shape)
+
     def _pixels(self, first: int, last: int, *, axis: int) -> tuple[int, int]:
-        """Image pixels that cells `first` to `last` can reach."""
-        per_cell = LOW / self.scale[axis]
-        low = int(np.floor(first * per_cell))
-        high = int(np.ceil(last * per_cell)) + 1
-        return max(0, low), min(self.image_shape[axis], high)
+        """Image pixels that cells `first` to `last` can reach, of those that are shown."""
+        per_cell, start = LOW / self.scale[axis], self.start[axis] / self.scale[axis]
+        low = int(np.floor(first * per_cell + start))
+        high = int(np.ceil(last * per_cell + start)) + 1
+        shown_low, shown_high = self.extent()[axis], self.extent()[axis + 2]
+        return max(low, int(np.ceil(shown_low))), min(high, int(np.ceil(shown_high)))
 
     def _neighbours(
-        self, pixels: NDArray[np.int64], *, axis: int
+        self, pixels: NDArray[np.int64], cells: int, *, axis: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
         """The two cells around each pixel centre, and the weight of the second."""
-        last = self.side // LOW - 1
-        place = np.clip((pixels + 0.5) * self.scale[axis] / LOW - 0.5, 0, last)
+        place = np.clip(((pixels + 0.5) * self.scale[axis] - self.start[axis]) / LOW - 0.5, 0, cells - 1)
         lower = np.floor(place).astype(np.int64)
-        return lower, np.minimum(lower + 1, last), (place - lower).astype(np.float32)
+        return lower, np.minimum(lower + 1, cells - 1), (place - lower).astype(np.float32)

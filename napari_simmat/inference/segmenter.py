@@ -18,6 +18,7 @@ from napari_simmat.images import ModalityProfile, MultiChannelImage
 from napari_simmat.images.modality import COLOUR_MOMENTS
 from napari_simmat.images.roles import COLOURS
 from napari_simmat.inference.cache import EMBEDDINGS
+from napari_simmat.inference.close_up import CloseUp, in_view, is_cut, look_closer, step_back
 from napari_simmat.inference.device import autocast, describe_device, device_choice
 from napari_simmat.inference.frame import LOW, Frame
 from napari_simmat.inference.prompts import Prompt
@@ -25,6 +26,8 @@ from napari_simmat.models import AdaptedSam, Adapter, BaseModel, load_base_model
 
 _REMEMBERED = 64
 """Answers kept by a segmenter, 0.8 MB each: enough for the clicks on one object."""
+_CLOSE_UPS = 8
+"""Embeddings of close-ups kept by a segmenter, 1.8 MB each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +36,14 @@ class Candidates:
 
     Attributes
     ----------
-    logits : ndarray, (3, 256, 256)
-        Low-resolution masks in the encoder's frame.
+    logits : ndarray, (3, h, w)
+        Low-resolution masks in `frame`; (3, 256, 256) in the whole frame of the encoder.
     scores : ndarray, (3,)
         Predicted IoU of each.
     shown : int
         The one that the user chose, else the one that the product shows.
     frame : Frame
-        Where the image lies in the encoder's frame.
+        Where the image lies in the encoder's frame, or the close-up on which the prompt was answered.
     """
 
     logits: NDArray[np.float32]
@@ -113,6 +116,8 @@ class Segmenter:
         self.frame = Frame(image.shape, base.sam.side)
         self._sam: AdaptedSam = adapter.build_merged(base.on(self.device))
         self._answers: OrderedDict[tuple[object, ...], Candidates] = OrderedDict()
+        self._close_ups: OrderedDict[CloseUp, Tensor] = OrderedDict()
+        self._whole_picture: Tensor | None = None
         key = (image.content_key(), adapter.fingerprint, base.sha256, str(self.device), self.blank)
         self._embedding = EMBEDDINGS.get(key, self._encode)
 
@@ -163,7 +168,8 @@ class Segmenter:
         """Three candidates for a prompt and which to show.
 
         Points are answered one after the other, each with the mask before it fed back, as a user sets them; answers
-        on the way are remembered, so a further click costs one pass of the decoder.
+        on the way are remembered, so a further click costs one pass of the decoder. Corrections of small objects are
+        answered on a close-up (`napari_simmat.inference.close_up`), whose embedding the first of them costs.
 
         Raises
         ------
@@ -224,7 +230,7 @@ class Segmenter:
             encoder's frame; values that no picture has are clipped.
         """
         with torch.inference_mode():
-            rgb = self._sam.mat(self._input())[0].float().cpu()
+            rgb = self._picture()[0].float().cpu()
         if len(rgb) != 3:
             raise AdapterError(
                 f"The transfer layer {self.adapter.card.mat!r} makes no picture of three channels; "
@@ -241,31 +247,61 @@ class Segmenter:
             x[k] = x[k].mean()
         return torch.from_numpy(x)[None].to(self.device)
 
+    def _picture(self) -> Tensor:
+        """What the transfer layer makes of it."""
+        picture: Tensor = self._sam.mat(self._input())
+        return picture
+
     def _encode(self) -> Tensor:
         with torch.inference_mode(), autocast(self.device):
             return self._sam.encode(self._input()).float()
 
+    def _embedding_of(self, view: Frame) -> Tensor:
+        if not isinstance(view, CloseUp):
+            return self._embedding
+        if view not in self._close_ups:
+            with torch.inference_mode(), autocast(self.device):
+                if self._whole_picture is None:
+                    self._whole_picture = self._picture()
+                part = view.cut(self._whole_picture).contiguous(memory_format=torch.channels_last)
+                self._close_ups[view] = self._sam.late(self._sam.early_of(part)).float()
+        self._close_ups.move_to_end(view)
+        while len(self._close_ups) > _CLOSE_UPS:
+            self._close_ups.popitem(last=False)
+        return self._close_ups[view]
+
     def _decode(self, prompt: Prompt, previous: Candidates | None) -> Candidates:
-        feedback = prompt.mask
-        if previous is not None:
-            chosen = prompt.choices[-1]
-            feedback = previous.logits[previous.shown if chosen is None else chosen]
-        points = [self.frame.to_frame(y, x) for y, x in prompt.points]
+        if previous is None:
+            feedback = None if prompt.mask is None else torch.from_numpy(prompt.mask)[None, None]
+            return self._decode_in(self.frame, prompt, feedback)
+        chosen = prompt.choices[-1]
+        before = previous.logits[previous.shown if chosen is None else chosen]
+        view = previous.frame
+        if self._sam.sam.encoder.flexible:
+            view = look_closer(before, view, prompt.points, prompt.box)
+        while True:
+            found = self._decode_in(view, prompt, in_view(before, previous.frame, view))
+            if not isinstance(view, CloseUp) or not is_cut(found.logits[found.shown], view):
+                return found
+            view = step_back(view)
+
+    def _decode_in(self, view: Frame, prompt: Prompt, feedback: Tensor | None) -> Candidates:
+        points = [view.to_frame(y, x) for y, x in prompt.points]
         with torch.inference_mode(), autocast(self.device):
             logits, scores = self._sam.sam.decode(
-                self._embedding,
+                self._embedding_of(view),
                 points=self._tensor([points]) if points else None,
                 labels=self._tensor([prompt.labels]) if points else None,
-                boxes=None if prompt.box is None else self._tensor([self._corners(prompt.box)]),
-                masks=None if feedback is None else self._tensor(feedback[None, None]),
+                boxes=None if prompt.box is None else self._tensor([self._corners(prompt.box, view)]),
+                masks=None if feedback is None else feedback.to(self.device, torch.float32),
             )
-        return arrange(logits[0].float().cpu().numpy(), scores[0].float().cpu().numpy(), self.frame)
+        return arrange(logits[0].float().cpu().numpy(), scores[0].float().cpu().numpy(), view)
 
-    def _corners(self, box: tuple[float, float, float, float]) -> list[float]:
+    def _corners(self, box: tuple[float, float, float, float], view: Frame) -> list[float]:
         height, width = self.image.shape
         y0, x0, y1, x1 = box
-        top_left = self.frame.to_frame(max(y0, -0.5), max(x0, -0.5))
-        bottom_right = self.frame.to_frame(min(y1, height - 0.5), min(x1, width - 0.5))
+        top_left = view.to_frame(max(y0, -0.5), max(x0, -0.5))
+        bottom_right = view.to_frame(min(y1, height - 0.5), min(x1, width - 0.5))
         return [*top_left, *bottom_right]
 
     def _tensor(self, values: object) -> Tensor:

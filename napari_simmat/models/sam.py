@@ -116,7 +116,10 @@ class AdaptedSam(nn.Module):
 
     def early(self, x: Tensor) -> Tensor:
         """Model input (B, C, H, W) to early features; zero padding right and below up to the stride or the frame."""
-        rgb: Tensor = self.mat(x)
+        return self.early_of(self.mat(x))
+
+    def early_of(self, rgb: Tensor) -> Tensor:
+        """What the MAT gave, or a part of it, to early features; padded in the same way."""
         height, width = rgb.shape[-2:]
         if self.sam.encoder.flexible:
             bottom, right = -height % STRIDE, -width % STRIDE
