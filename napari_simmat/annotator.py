@@ -71,6 +71,8 @@ class Annotator(Attributing):
     ----------
     auto_quick_steps : int or None
         How long such a training is; None: as long as `quick` thinks best.
+    auto_quick_settings : Settings or None
+        How it learns, as far as quick training can learn so; else as it does by default.
     reports : list of TrainingReport
         One for each training that was finished, also those that were rolled back.
 
@@ -101,6 +103,7 @@ class Annotator(Attributing):
         super().__init__(adapter=adapter, journal=journal, executor=executor, device=device)
         self.auto_quick = auto_quick
         self.auto_quick_steps: int | None = None
+        self.auto_quick_settings: Settings | None = None
         self.reports: list[TrainingReport] = []
         self._label_once_answered: tuple[int | None] | None = None
         self._quick_is_due = False
@@ -256,8 +259,10 @@ class Annotator(Attributing):
         if self.auto_quick and enough:
             self._quick_is_due = self.training is not None
             if not self._quick_is_due:
+                wanted = self.auto_quick_settings
+                possible = wanted if wanted is not None and wanted.can_be_quick else None
                 try:
-                    self._train("quick", steps=self.auto_quick_steps)
+                    self._train("quick", steps=self.auto_quick_steps, settings=possible)
                 except SimmatError as error:  # the object was accepted; only learning from it failed
                     self.problem.emit(str(error))
 

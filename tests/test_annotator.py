@@ -17,6 +17,7 @@ from napari_simmat.images.opened import Opened
 from napari_simmat.images.raw import Raw
 from napari_simmat.inference import Prompt, Segmenter
 from napari_simmat.journal import Journal
+from napari_simmat.training import Settings
 
 
 @pytest.fixture(scope="module")
@@ -422,6 +423,15 @@ def test_it_learns_by_itself_from_the_third_object_on(image):
 
     assert started == ["quick"]
     assert len(annotator.reports) == 1
+
+
+@pytest.mark.parametrize(("chosen", "used"), [("mlp:width=4", "mlp:width=4"), ("full", "lora")])
+def test_by_itself_it_learns_as_was_chosen_as_far_as_quick_training_can(image, chosen, used):
+    annotator = Annotator(image, auto_quick=True)
+    annotator.auto_quick_steps = 1
+    annotator.auto_quick_settings = Settings(strategy=chosen)
+    _accept(annotator, 1, 2, 3)
+    assert [report.strategy for report in annotator.reports] == [used]
 
 
 @pytest.mark.parametrize("mode", ["quick", "deep"])

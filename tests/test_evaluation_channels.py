@@ -9,6 +9,7 @@ import pytest
 
 from napari_simmat.errors import Cancelled, SimmatError
 from napari_simmat.evaluation import attribute_channels, attribute_object
+from napari_simmat.evaluation.attribution import _sufficient
 from napari_simmat.evaluation.parts import image_parts, model_parts, needed
 from napari_simmat.images import as_image, open_dataset, profile_for, sample_path
 
@@ -180,3 +181,38 @@ def test_what_cannot_be_looked_at_is_refused(scenes):
     four = as_image(np.zeros((4, *image.shape), np.float32), channel_axis=0, name="four")
     with pytest.raises(SimmatError, match=r"sees 4 channels .* in 'four', but 3 channels"):
         attribute_channels([(image, labels), (four, labels)])
+
+
+class _Known:
+    """Measurements that are known beforehand: a function of the channels that are left."""
+
+    def __init__(self, profile, value):
+        self.profile = profile
+        self._value = value
+
+    def measure(self, blanks, what):
+        """Nothing is left to find out."""
+
+    def mean(self, blank):
+        return self._value(set(range(3)) - set(blank))
+
+
+def test_a_channel_that_later_ones_made_superfluous_is_taken_out_again():
+    """The first channel alone is best, the other two together are as good as all three."""
+    profile = profile_for(scene(0)[0])
+    worth = {0: 0.5, 1: 0.4, 2: 0.3}
+
+    def value(shown):
+        return (
+            0.9
+            if {1, 2} <= shown
+            else 0.6
+            if len(shown) == 2
+            else max([worth[k] for k in shown], default=0.0)
+        )
+
+    trial = _Known(profile, value)
+    found = _sufficient(trial, model_parts(profile), frozenset(range(3)), 0.02)
+    assert [step.channels for step in found.steps] == [[1], [2]]
+    assert [step.miou for step in found.steps] == [0.4, 0.9]
+    assert found.image_channels == ["channel 1", "channel 2"]

@@ -84,11 +84,12 @@ def test_a_strategy_learns_and_one_that_needs_deep_says_so(window):
     choose(window, settings.strategy, "decoder")
     (report,) = train(window, section.quick)
     assert report.strategy == "decoder"
+    assert window.annotator.auto_quick_settings.strategy == "decoder"
     assert settings.steps.native.specialValueText() == "automatic (last: 1)"
 
     choose(window, settings.strategy, "full")
     assert not train(window, section.quick)
-    assert "deep" in window.said
+    assert "Deep" in window.said
     assert window.said == section.verdict.text()
     assert not section.curve.isVisible()
     assert "color" in window.panel.footer.message.styleSheet()  # it looks like a problem

@@ -49,7 +49,7 @@ def corrections_of(scenes):
 
 
 def rates(steps: int) -> list[float]:
-    optimiser, schedule = Paper().optimiser([nn.Parameter(torch.zeros(1))], 3e-4, steps, averaged=False)
+    optimiser, schedule = Paper().optimiser([([nn.Parameter(torch.zeros(1))], 3e-4)], steps, averaged=False)
     seen = []
     for _ in range(steps):
         seen.append(optimiser.param_groups[0]["lr"])
@@ -148,8 +148,8 @@ def test_a_training_by_the_paper_tells_so_and_scales_to_the_epochs_asked_for(vit
 @pytest.mark.parametrize(
     ("settings", "mode", "says"),
     [
-        (Settings(recipe="paper"), "quick", "choose mode 'deep'"),
-        (Settings(adversarial=0.1), "quick", "choose mode 'deep'"),
+        (Settings(recipe="paper"), "quick", "use Deep"),
+        (Settings(adversarial=0.1), "quick", "use Deep"),
         (Settings(epochs=3), "deep", "give steps instead"),
         (Settings(recipe="paper", epochs=3, steps=3), "deep", "leave one out"),
         (Settings(recipe="paper", epochs=0), "deep", "Got 0 epochs"),

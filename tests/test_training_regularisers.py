@@ -184,6 +184,11 @@ def test_gates_end_up_in_the_updates_and_leave_the_model_as_it_was(vit):
     assert torch.allclose(model.encode(x), half, atol=1e-6)
 
 
+def test_a_strategy_without_anything_for_the_second_half_is_refused(vit):
+    with pytest.raises(TrainingError, match="'mat' trains nothing that the second half could learn"):
+        train([scene(0, 4)], vit, steps=1, split_half=True, strategy="mat")
+
+
 def test_one_object_has_no_halves(vit):
     with pytest.raises(TrainingError, match="two halves"):
         train([scene(0, 1)], vit, steps=1, split_half=True)

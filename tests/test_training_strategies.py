@@ -21,7 +21,7 @@ from napari_simmat.images import as_image
 from napari_simmat.models import ARCHITECTURES, load_base_model
 from napari_simmat.models.additions import walk
 from napari_simmat.models.architectures import architecture_of, check_architecture
-from napari_simmat.training import Corrections, Settings, deep, quick
+from napari_simmat.training import Corrections, Settings, deep, quick, rounds
 from napari_simmat.training.interactive import Interactive
 from napari_simmat.training.recipes import recipe_for
 from napari_simmat.training.samples import Sample
@@ -88,7 +88,7 @@ def test_frozen_parameters_are_the_same_bits_after_training(base, mode, spec):
         [Turn(trained, lambda rng: Sample(embed, masks, (0, 0)))],
         Interactive(),
         steps=3,
-        learning_rate=recipe.learning_rate,
+        rates=[(trained, recipe.learning_rate)],
         prompts=2,
         rng=np.random.default_rng(0),
         watch=Watch(),
@@ -113,6 +113,33 @@ def test_biases_of_attention_are_looked_up_anew_while_they_are_trained():
         first = model.late(model.early(x))
         biases.normal_(std=3)
         assert not torch.allclose(model.late(model.early(x)), first, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "of_transfer", "of_all_else"),
+    [
+        (Settings(strategy="lora"), 2e-3, 2e-3),
+        (Settings(strategy="full"), 2e-3, 3e-5),
+        (Settings(strategy="decoder", learning_rate=1e-3), 1e-3, 1e-3),
+        (Settings(strategy="full", recipe="paper"), 3e-5, 3e-5),
+    ],
+)
+def test_the_transfer_layer_learns_fast_where_pretrained_weights_go_slowly(
+    monkeypatch, settings, of_transfer, of_all_else
+):
+    seen = {}
+
+    def note(model, turns, method, *, rates, steps, **others):
+        own = {id(p) for p in model.mat.parameters()}
+        for parameters, rate in rates:
+            seen.update({id(p) in own: rate for p in parameters})
+        optimiser, _ = method.optimiser(rates, steps, averaged=False)
+        assert sum(len(group["params"]) for group in optimiser.param_groups) == len(turns[0].parameters)
+        return [0.0] * steps
+
+    monkeypatch.setattr(rounds, "train", note)
+    finetune([scene()], settings=settings.with_(steps=2), gate=False)
+    assert seen == {True: of_transfer, False: of_all_else}
 
 
 # -------------------------------------------------------------- whole rounds

@@ -292,14 +292,30 @@ def _effect(trial: LeavingOut, part: Part, everything: Blank) -> Effect:
 
 
 def _sufficient(trial: LeavingOut, parts: Sequence[Part], everything: Blank, tolerance: float) -> Sufficient:
-    """Greedy forward selection, from an empty image until it is good enough, at the latest with all channels."""
-    left, remaining, steps = everything, list(parts), list[Chosen]()
-    while remaining and trial.mean(left) < trial.mean(NOTHING) - tolerance:
-        trial.measure([left - part.channels for part in remaining], "which suffice")
+    """Greedy forward selection, from an empty image until it is good enough, at the latest with all channels.
+
+    Those that later ones made superfluous are taken out again, the earliest first.
+    """
+    what, enough = "which suffice", trial.mean(NOTHING) - tolerance
+    left, remaining, chosen = everything, list(parts), list[Part]()
+    while remaining and trial.mean(left) < enough:
+        trial.measure([left - part.channels for part in remaining], what)
         best = max(remaining, key=lambda part: trial.mean(left - part.channels))
         remaining.remove(best)
+        chosen.append(best)
         left -= best.channels
-        steps.append(Chosen(name=best.name, channels=sorted(best.channels), miou=trial.mean(left)))
+    for part in chosen[:-1]:
+        # What groups share is still shown by the others.
+        without = everything.difference(*(other.channels for other in chosen if other is not part))
+        trial.measure([without], what)
+        if trial.mean(without) >= enough:
+            chosen.remove(part)
+            left = without
+    steps, hidden = list[Chosen](), everything
+    for part in chosen:
+        hidden -= part.channels
+        trial.measure([hidden], what)
+        steps.append(Chosen(name=part.name, channels=sorted(part.channels), miou=trial.mean(hidden)))
     return Sufficient(
         tolerance=tolerance, steps=steps, image_channels=needed(trial.profile, everything - left)
     )

@@ -194,7 +194,7 @@ def _train(
         [Turn(parameters, draw)],
         _Aligning(),
         steps=settings.steps,
-        learning_rate=settings.learning_rate,
+        rates=[(parameters, settings.learning_rate)],
         prompts=0,
         rng=np.random.default_rng(settings.seed),
         watch=watch,

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
@@ -25,7 +25,7 @@ from napari_simmat.models import AdaptedSam, Adapter
 from napari_simmat.training.clicks import first_click, next_click, random_click
 from napari_simmat.training.corrections import Correction
 from napari_simmat.training.losses import answer_loss
-from napari_simmat.training.method import Method
+from napari_simmat.training.method import Method, Rates, param_groups
 from napari_simmat.training.recipes import Recipe
 from napari_simmat.training.samples import Draw, Sample, in_frame, targets_of
 from napari_simmat.training.settings import Settings
@@ -47,6 +47,10 @@ class Interactive(Method):
     def learning_rate(self, recipe: Recipe, settings: Settings) -> float:
         """As the mode has it."""
         return recipe.learning_rate
+
+    def transfer_rate(self, recipe: Recipe, settings: Settings) -> float:
+        """The mode's own, also where the strategy goes slowly: what is new has far to go, what was pretrained has not."""
+        return recipe.usual_rate
 
     def sampler(
         self,
@@ -95,15 +99,16 @@ class Interactive(Method):
             later.append(answer_loss(logits, scores, targets))
         return loss + torch.stack(later).mean() if later else loss
 
-    def optimiser(
-        self, parameters: Sequence[nn.Parameter], learning_rate: float, steps: int, *, averaged: bool
-    ) -> tuple[Optimizer, LRScheduler]:
+    def optimiser(self, rates: Rates, steps: int, *, averaged: bool) -> tuple[Optimizer, LRScheduler]:
         """AdamW by one cycle; at a constant rate after warming up where an average takes the place of cooling down."""
-        optimiser = AdamW(parameters, lr=learning_rate, weight_decay=0.0)
+        groups = param_groups(rates)
+        optimiser = AdamW(groups, weight_decay=0.0)
         if averaged:
             warm = max(1, round(_WARM_UP * steps))
             return optimiser, LambdaLR(optimiser, lambda step: min(1.0, (step + 1) / warm))
-        return optimiser, OneCycleLR(optimiser, learning_rate, total_steps=max(2, steps), pct_start=_WARM_UP)
+        return optimiser, OneCycleLR(
+            optimiser, [group["lr"] for group in groups], total_steps=max(2, steps), pct_start=_WARM_UP
+        )
 
 
 def _choose(masks: NDArray[np.bool_], prompts: int, rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,14 @@ from napari_simmat.training.corrections import Correction
 from napari_simmat.training.recipes import Recipe
 from napari_simmat.training.samples import Draw, Sample
 from napari_simmat.training.settings import Settings
+
+Rates = Sequence[tuple[Sequence[nn.Parameter], float]]
+"""Parameters, and the learning rate of each group of them."""
+
+
+def param_groups(rates: Rates) -> list[dict[str, Any]]:
+    """As optimisers take it; groups without parameters are left out."""
+    return [{"params": list(parameters), "lr": rate} for parameters, rate in rates if parameters]
 
 
 class Method(ABC):
@@ -44,6 +53,10 @@ class Method(ABC):
     def learning_rate(self, recipe: Recipe, settings: Settings) -> float:
         """Learning rate where the settings name none."""
 
+    def transfer_rate(self, recipe: Recipe, settings: Settings) -> float:
+        """Learning rate of the transfer layer where the settings name none."""
+        return self.learning_rate(recipe, settings)
+
     @abstractmethod
     def sampler(
         self,
@@ -62,7 +75,5 @@ class Method(ABC):
         """Loss of one sample with at most `prompts` clicked objects, a scalar; what it draws comes from `rng` alone."""
 
     @abstractmethod
-    def optimiser(
-        self, parameters: Sequence[nn.Parameter], learning_rate: float, steps: int, *, averaged: bool
-    ) -> tuple[Optimizer, LRScheduler]:
+    def optimiser(self, rates: Rates, steps: int, *, averaged: bool) -> tuple[Optimizer, LRScheduler]:
         """The optimiser and its schedule; `averaged`: the moving average of the weights is what comes out."""

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
@@ -23,7 +23,7 @@ from napari_simmat.models import AdaptedSam, Adapter
 from napari_simmat.training.clicks import even_click
 from napari_simmat.training.corrections import Correction
 from napari_simmat.training.losses import mask_loss
-from napari_simmat.training.method import Method
+from napari_simmat.training.method import Method, Rates, param_groups
 from napari_simmat.training.recipes import Recipe, scenes_of
 from napari_simmat.training.samples import Draw, Sample, in_frame, targets_of
 from napari_simmat.training.settings import Settings
@@ -78,9 +78,7 @@ class Paper(Method):
         logits, _ = model.sam.decode(sample.embed(), points=points, labels=labels, offset=sample.offset)
         return mask_loss(logits[:, :1], targets_of(sample.masks[:1], device), cross_entropy=1.0).mean()
 
-    def optimiser(
-        self, parameters: Sequence[nn.Parameter], learning_rate: float, steps: int, *, averaged: bool
-    ) -> tuple[Optimizer, LRScheduler]:
+    def optimiser(self, rates: Rates, steps: int, *, averaged: bool) -> tuple[Optimizer, LRScheduler]:
         """Adam with the rate halved at each 10/51 of the training."""
-        optimiser = Adam(parameters, lr=learning_rate)
+        optimiser = Adam(param_groups(rates))
         return optimiser, LambdaLR(optimiser, lambda step: 0.5 ** (step * EPOCHS // (steps * HALVED_EVERY)))

@@ -202,7 +202,7 @@ def recipe_for(mode: Mode, strategy: str = "lora") -> Recipe:
     if recipe.late_only and not chosen.has_late_part:
         raise TrainingError(
             f"The strategy {strategy!r} trains what comes before the features that quick training keeps; train it with "
-            "the mode 'deep'."
+            "Deep."
         )
     return recipe
 

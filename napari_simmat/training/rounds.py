@@ -16,7 +16,7 @@ from napari_simmat.models import AdaptedSam, Adapter, BaseModel, load_base_model
 from napari_simmat.training.corrections import Correction, Corrections
 from napari_simmat.training.gate import Split, one_click_iou, splits
 from napari_simmat.training.interactive import Interactive
-from napari_simmat.training.method import Method
+from napari_simmat.training.method import Method, Rates
 from napari_simmat.training.paper import Paper
 from napari_simmat.training.recipes import Mode, Recipe, recipe_for
 from napari_simmat.training.regularisers import gated, halves, tokens
@@ -62,7 +62,15 @@ def learn(
     folds = splits(corrections, most_images=recipe.judges[0], most_objects=recipe.judges[1]) if gate else []
     few = len(folds) > 1 or not folds
     learnt_from = list(corrections) if few else folds[0].learn
-    task = _Task(recipe, start, _settled(recipe, learnt_from, settings), watch, base, where)
+    task = _Task(
+        recipe,
+        start,
+        _settled(recipe, learnt_from, settings),
+        settings.learning_rate or METHODS[settings.recipe].transfer_rate(recipe, settings),
+        watch,
+        base,
+        where,
+    )
     watch.total = task.steps * (len(folds) + 1 if few and folds else 1)
 
     before: float | None = None
@@ -97,11 +105,12 @@ def learn(
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    """What the trainings of one round have in common; steps and learning rate are settled."""
+    """What the trainings of one round have in common; steps and learning rates are settled."""
 
     recipe: Recipe
     start: Adapter
     settings: Settings
+    transfer_rate: float
     watch: Watch
     base: BaseModel
     device: str
@@ -134,6 +143,11 @@ class _Task:
                 first, second = _both(halves(corrections))
                 gates = stack.enter_context(gated(model, trained))
                 small = [*tokens(model, trained), *gates]
+                if not small:
+                    raise TrainingError(
+                        f"The strategy {str(self.recipe.strategy)!r} trains nothing that the second half could learn, "
+                        "expected LoRA updates or the decoder's tokens; choose another strategy, or train without halves."
+                    )
                 weights = [p for p in trained if all(p is not other for other in small)]
                 turns = [self._turn(model, weights, first, rng), self._turn(model, small, second, rng)]
                 trained, watching = [*trained, *gates], second if stops else []
@@ -147,7 +161,7 @@ class _Task:
                 turns,
                 method,
                 steps=self.steps,
-                learning_rate=self.learning_rate,
+                rates=self._rates(model, trained),
                 prompts=self.recipe.prompts,
                 rng=rng,
                 watch=self.watch,
@@ -174,6 +188,15 @@ class _Task:
         """The same before and after a training without them."""
         run = self.train(fold.learn)
         return self.judge(self.start, fold), self.judge(run.adapter, fold)
+
+    def _rates(self, model: AdaptedSam, trained: Sequence[nn.Parameter]) -> Rates:
+        """The learning rate of the transfer layer, and that of all else."""
+        own = {id(p) for p in model.mat.parameters()}
+        transfer = [p for p in trained if id(p) in own]
+        return [
+            (transfer, self.transfer_rate),
+            ([p for p in trained if id(p) not in own], self.learning_rate),
+        ]
 
     def _turn(
         self,
@@ -222,12 +245,12 @@ def _check(mode: Mode, accepted: int, large: int, settings: Settings) -> None:
         raise TrainingError(TOO_SMALL)
     if mode == "quick" and settings.recipe == "paper":
         raise TrainingError(
-            "The recipe 'paper' trains through the whole encoder, which the mode 'quick' does not; choose mode 'deep'."
+            "The recipe 'paper' trains through the whole encoder, which the mode 'quick' does not; use Deep."
         )
     if mode == "quick" and settings.adversarial:
         raise TrainingError(
             "The adversarial step is taken in the output of the transfer layer, which the mode 'quick' does not look at; "
-            "choose mode 'deep' or leave it out."
+            "use Deep or leave it out."
         )
 
 

@@ -67,6 +67,12 @@ class Settings:
         plain, told = asdict(Settings()), ("steps", "learning_rate", "seed", "strategy", "recipe")
         return {k: v for k, v in asdict(self).items() if k not in told and v != plain[k]}
 
+    @property
+    def can_be_quick(self) -> bool:
+        """Whether quick training, which keeps the early features as they are, can learn so."""
+        is_late = Strategy.parse(self.strategy).has_late_part
+        return is_late and self.recipe == "interactive" and not self.adversarial
+
     def check(self) -> None:
         """Refuse settings that make no sense.
 

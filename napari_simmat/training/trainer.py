@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from napari_simmat.errors import TrainingError
 from napari_simmat.models import AdaptedSam
 from napari_simmat.training.average import Average
-from napari_simmat.training.method import Method
+from napari_simmat.training.method import Method, Rates
 from napari_simmat.training.regularisers import Adversary, StartingPoint
 from napari_simmat.training.samples import Draw, Sample
 from napari_simmat.training.stopping import Stopping
@@ -35,7 +35,7 @@ def train(
     method: Method,
     *,
     steps: int,
-    learning_rate: float,
+    rates: Rates,
     prompts: int,
     rng: np.random.Generator,
     watch: Watch,
@@ -58,7 +58,7 @@ def train(
     """
     parameters = list({id(p): p for turn in turns for p in turn.parameters}.values())
     device = parameters[0].device
-    optimiser, schedule = method.optimiser(parameters, learning_rate, steps, averaged=averaged)
+    optimiser, schedule = method.optimiser(rates, steps, averaged=averaged)
     start, adversary = StartingPoint(parameters, l2), Adversary(model.mat, adversarial)
     average = Average(parameters, steps) if averaged else None
     losses: list[float] = []

@@ -44,6 +44,8 @@ class TrainSection(Section):
         self.body.addWidget(self.curve)
         self.body.addWidget(self.verdict)
         self.auto.toggled.connect(lambda on: setattr(annotator, "auto_quick", on))
+        for choice in (self.settings.strategy, self.settings.recipe):
+            choice.currentIndexChanged.connect(self._choose_for_auto)
         self.quick.clicked.connect(lambda: controller.train("quick", **self.settings.values()))
         self.deep.clicked.connect(lambda: controller.train("deep", **self.settings.values()))
         annotator.training_started.connect(self._start)
@@ -53,6 +55,9 @@ class TrainSection(Section):
         annotator.objects_changed.connect(self._enable)
         annotator.image_changed.connect(self._enable)
         self._enable()
+
+    def _choose_for_auto(self, *_: Any) -> None:
+        self._controller.annotator.auto_quick_settings = self.settings.values()["settings"]
 
     def _enable(self, *_: Any) -> None:
         annotator = self._controller.annotator
