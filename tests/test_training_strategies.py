@@ -189,7 +189,7 @@ def test_a_quick_round_in_the_window_goes_on_from_any_strategy():
     [
         (
             lambda c, start: quick(c, settings=Settings(strategy="mat")),
-            "'mat' trains what comes before.*'deep'",
+            "'mat' trains what comes before.*Deep",
         ),
         (lambda c, start: quick(c, settings=Settings(strategy="full")), "'full' trains what comes before"),
         (lambda c, start: deep(c, settings=Settings(strategy="magic")), "no fine-tuning strategy 'magic'"),

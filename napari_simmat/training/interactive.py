@@ -2,9 +2,9 @@
 
 Each step draws a window around an object, mirrored and turned as far as the physics of its channels allows
 (`ModalityProfile.mirrored`), and clicks on the objects in it: half of the first clicks at the deepest point, the others
-anywhere, likelier the deeper. Corrective clicks follow, none to four of them (quick: none or one), each in the middle of
-the largest error of the shown mask, which is fed back as it is when people click (RITM, arXiv 2102.06583, and SAM, arXiv
-2304.02643, train so).
+anywhere, likelier the deeper. Corrective clicks follow, none to four of them (quick: none or one) on a few of the
+objects, each in the middle of the largest error of the shown mask, which is fed back as it is when people click (RITM,
+arXiv 2102.06583, and SAM, arXiv 2304.02643, train so).
 AdamW without weight decay, one cycle of the learning rate, gradients clipped to norm 1, in the precision of the device.
 """
 
@@ -32,6 +32,9 @@ from napari_simmat.training.settings import Settings
 
 _REPEATS = 3  # clicks on one object in one step, at different places
 _CENTRED = 0.5  # share of first clicks at the deepest point; users are not that exact
+_CORRECTED = (
+    4  # objects of a step that are corrected: decoding is half of a step's time, and all are no better
+)
 _WARM_UP = 0.15
 
 
@@ -81,11 +84,12 @@ class Interactive(Method):
         for _ in range(int(rng.integers(sample.most_corrections + 1))):
             shown = logits[:, :1].detach()
             large = F.interpolate(shown, masks.shape[1:], mode="bilinear", align_corners=False)[:, 0]
-            corrections = [next_click(m, p) for m, p in zip(masks, (large > 0).cpu().numpy(), strict=True)]
-            wrong = [k for k, c in enumerate(corrections) if c is not None]
-            if not wrong:
+            clicked = [next_click(m, p) for m, p in zip(masks, (large > 0).cpu().numpy(), strict=True)]
+            corrections = {k: c for k, c in enumerate(clicked) if c is not None}
+            if not corrections:
                 break
-            found = [c for c in corrections if c is not None]
+            wrong = sorted(int(k) for k in rng.permutation(list(corrections))[:_CORRECTED])
+            found = [corrections[k] for k in wrong]
             next_points = in_frame([(y, x) for y, x, _ in found], sample.offset, device)
             signs = torch.tensor([[float(sign)] for *_, sign in found], device=device)
             masks, targets = masks[wrong], targets[wrong]
