@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 
 import numpy as np
@@ -258,6 +259,21 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(bench, tmp_path):
     again = benchmark_accuracy(trials[:2], items, plan, tmp_path)
     assert finished[0].stat().st_mtime_ns == when
     assert [r.scores for r in again] == [r.scores for r in results[:2]]
+
+
+def test_what_another_process_finished_meanwhile_is_taken(bench, tmp_path):
+    items, plan, trials, out, results = bench
+    theirs = trials[1].file(plan)
+    told = []
+
+    def other_process(done, total, remark):
+        told.append(remark)
+        if len(told) == 1:  # while the first trial runs
+            shutil.copy(out / "trials" / theirs, tmp_path / "trials" / theirs)
+
+    found = benchmark_accuracy(trials[:2], items, plan, tmp_path, progress=other_process)
+    assert found[1] == results[1]  # seconds included: it was not run again
+    assert not any(trials[1].row.name in remark for remark in told)
 
 
 def test_a_damaged_or_other_trial_is_not_taken(bench):

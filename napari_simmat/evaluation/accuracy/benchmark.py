@@ -166,6 +166,8 @@ def benchmark_accuracy(
     results = {k: load_result(folder, trial, plan) for k, trial in enumerate(trials)}
     clock = _Clock([result for result in results.values() if result is not None])
     for k, trial in enumerate(trials):
+        if results[k] is None:
+            results[k] = load_result(folder, trial, plan)  # another process may work in the same folder
         if results[k] is not None:
             continue
         known = _known(trial, results.values(), plan)
