@@ -278,6 +278,31 @@ def test_only_the_newest_click_is_answered(image):
     assert annotator.answer.prompt is annotator.prompt
 
 
+def test_after_an_answer_it_looks_ahead_until_the_next_click(image):
+    later = _Later()
+    annotator = Annotator(image, executor=later)
+    later.run_all()
+    annotator.click(30, 34)
+    later.run()
+    (ahead,) = later.jobs
+    assert ahead.kind == "look ahead"
+    assert annotator.is_answered
+
+    annotator.click(44, 50, 0)
+    assert ahead.cancel.is_set()
+    later.run_all()
+    assert len(annotator.answer.prompt.points) == 2
+
+    annotator.clear()
+    assert not later.jobs
+    assert not annotator.is_busy
+
+
+def test_on_the_spot_it_does_not_look_ahead(image, monkeypatch):
+    monkeypatch.setattr(Segmenter, "look_ahead", lambda *args: pytest.fail("nobody asked for it"))
+    Annotator(image).click(30, 34)
+
+
 def test_an_object_accepted_before_its_mask_is_there_is_accepted_when_it_comes(image):
     later = _Later()
     annotator = Annotator(image, executor=later)

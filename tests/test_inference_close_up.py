@@ -185,3 +185,25 @@ def test_corrections_in_images_of_any_shape_are_answered(shape):
     image = as_image(np.random.default_rng(0).random((3, *shape)), channel_axis=0)
     mask, _ = Segmenter(image).predict([(0, 0), (shape[0] - 1, shape[1] - 1), (0, 0)], [1, 0, 1])
     assert mask.shape == shape
+
+
+def test_looking_ahead_changes_no_answer_and_saves_the_next_click_its_encoding(wheel):
+    image, _ = wheel
+    first = Prompt().with_point(400, 700)
+    second = first.with_point(430, 700, 0)
+    expected = Segmenter(image).answer(second).mask()
+    segmenter = Segmenter(image)
+    before = segmenter.answer(first).mask()
+    segmenter.look_ahead(first)
+    kept = dict(segmenter._close_ups)
+    assert len(kept) == 1
+    np.testing.assert_array_equal(segmenter.answer(first).mask(), before)
+    np.testing.assert_array_equal(segmenter.answer(second).mask(), expected)
+    assert dict(segmenter._close_ups) == kept
+
+
+def test_nothing_is_looked_at_ahead_of_a_large_object():
+    image = as_image(np.random.default_rng(0).random((3, 64, 64)).astype(np.float32), channel_axis=0)
+    segmenter = Segmenter(image)
+    segmenter.look_ahead(Prompt().with_box(2, 2, 60, 60))
+    assert not segmenter._close_ups

@@ -66,6 +66,8 @@ class Clicking(Session):
         super().__init__(adapter=adapter, journal=journal, executor=executor, device=device)
         self.answer: Answer | None = None
         self._prompts = PromptHistory()
+        # Whoever has jobs done on the spot waits for each of them, also for what may never be needed.
+        self._looks_ahead = executor is not run_now
 
     def set_image(self, image: MultiChannelImage | None) -> None:
         """Work on this image from now on, with an empty prompt; None puts the present one away."""
@@ -174,6 +176,7 @@ class Clicking(Session):
     def _ask(self) -> None:
         """Have the present prompt answered; without one there is no mask."""
         self._cancel("answer")
+        self._cancel("look ahead")
         segmenter, prompt = self.segmenter, self.prompt
         if prompt.is_empty:
             self._show(None)
@@ -183,15 +186,30 @@ class Clicking(Session):
     def _show(self, answer: Answer | None) -> None:
         self.answer = answer
         self.answered.emit(answer)
+        segmenter = self.segmenter
+        if self._looks_ahead and answer is not None and self.is_answered and segmenter is not None:
+            self._run(
+                Job("look ahead", "Looking closer", partial(_look_ahead, segmenter, answer.prompt), _done)
+            )
 
     def _encoded(self, version: Version | None, segmenter: Segmenter) -> None:
         super()._encoded(version, segmenter)
         self._ask()
 
     def _job_failed(self, job: Job, error: Exception) -> None:
+        if job.kind == "look ahead":
+            return  # the click that needs it will tell
         if job.kind == "answer":
             self._show(None)  # a mask of an earlier click must not stand for this one
         super()._job_failed(job, error)
+
+
+def _look_ahead(segmenter: Segmenter, prompt: Prompt, progress: Progress) -> None:
+    segmenter.look_ahead(prompt)
+
+
+def _done(result: None) -> None:
+    """Nothing is to be changed by it."""
 
 
 def _answer(segmenter: Segmenter, prompt: Prompt, progress: Progress) -> Answer:

@@ -1,10 +1,11 @@
 """What it answers: prompts, the segmenter, embedding cache, device and precision. torch, no Qt."""
 
+from napari_simmat.inference.candidates import Candidates
 from napari_simmat.inference.device import autocast, describe_device, device_choice
 from napari_simmat.inference.frame import Frame
 from napari_simmat.inference.prompts import Prompt
 from napari_simmat.inference.regions import region_around
-from napari_simmat.inference.segmenter import Candidates, Segmenter
+from napari_simmat.inference.segmenter import Segmenter
 
 __all__ = [
     "Candidates",

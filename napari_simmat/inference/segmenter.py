@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -18,6 +16,7 @@ from napari_simmat.images import ModalityProfile, MultiChannelImage
 from napari_simmat.images.modality import COLOUR_MOMENTS
 from napari_simmat.images.roles import COLOURS
 from napari_simmat.inference.cache import EMBEDDINGS
+from napari_simmat.inference.candidates import Candidates, arrange
 from napari_simmat.inference.close_up import CloseUp, in_view, is_cut, look_closer, step_back
 from napari_simmat.inference.device import autocast, describe_device, device_choice
 from napari_simmat.inference.frame import LOW, Frame
@@ -28,42 +27,6 @@ _REMEMBERED = 64
 """Answers kept by a segmenter, 0.8 MB each: enough for the clicks on one object."""
 _CLOSE_UPS = 8
 """Embeddings of close-ups kept by a segmenter, 1.8 MB each."""
-
-
-@dataclass(frozen=True, eq=False)
-class Candidates:
-    """Three answers to a prompt, and the one to show.
-
-    Attributes
-    ----------
-    logits : ndarray, (3, h, w)
-        Low-resolution masks in `frame`; (3, 256, 256) in the whole frame of the encoder.
-    scores : ndarray, (3,)
-        Predicted IoU of each.
-    shown : int
-        The one that the user chose, else the one that the product shows.
-    frame : Frame
-        Where the image lies in the encoder's frame, or the close-up on which the prompt was answered.
-    """
-
-    logits: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    shown: int
-    frame: Frame
-
-    @property
-    def image_shape(self) -> tuple[int, int]:
-        """Rows and columns of the masks."""
-        return self.frame.image_shape
-
-    def mask(self, index: int | None = None) -> NDArray[np.bool_]:
-        """Mask (Y, X) of a candidate, by default of the shown one."""
-        return self.frame.to_mask(self.logits[self.shown if index is None else index])
-
-    @cached_property
-    def score(self) -> float:
-        """Predicted IoU of the shown candidate, between 0 and 1."""
-        return float(np.clip(self.scores[self.shown], 0.0, 1.0))
 
 
 class Segmenter:
@@ -191,6 +154,27 @@ class Segmenter:
             previous = dataclasses.replace(previous, shown=prompt.candidate)
         return previous
 
+    def look_ahead(self, prompt: Prompt) -> None:
+        """Encode the close-up that a correction of this answer most likely needs, so that the click itself is quick.
+
+        It changes no answer. A correction outside of that close-up, or of a large object, needs another one or none.
+
+        Raises
+        ------
+        PromptError
+            As `answer`.
+        """
+        candidates = self.answer(prompt)
+        view = self._view_for(prompt, candidates, candidates.shown)
+        if isinstance(view, CloseUp):
+            self._embedding_of(view)
+
+    def _view_for(self, prompt: Prompt, previous: Candidates, chosen: int) -> Frame:
+        """Where the next correction of an answer is answered; the newest of the prompt's points is that correction."""
+        if not self._sam.sam.encoder.flexible:
+            return previous.frame
+        return look_closer(previous.logits[chosen], previous.frame, prompt.points, prompt.box)
+
     def _check(self, prompt: Prompt) -> None:
         if prompt.is_empty:
             raise PromptError("Nothing was shown to segment; click on an object or drag a box around one.")
@@ -274,11 +258,9 @@ class Segmenter:
         if previous is None:
             feedback = None if prompt.mask is None else torch.from_numpy(prompt.mask)[None, None]
             return self._decode_in(self.frame, prompt, feedback)
-        chosen = prompt.choices[-1]
-        before = previous.logits[previous.shown if chosen is None else chosen]
-        view = previous.frame
-        if self._sam.sam.encoder.flexible:
-            view = look_closer(before, view, prompt.points, prompt.box)
+        chosen = previous.shown if prompt.choices[-1] is None else prompt.choices[-1]
+        before = previous.logits[chosen]
+        view = self._view_for(prompt, previous, chosen)
         while True:
             found = self._decode_in(view, prompt, in_view(before, previous.frame, view))
             if not isinstance(view, CloseUp) or not is_cut(found.logits[found.shown], view):
@@ -306,26 +288,3 @@ class Segmenter:
 
     def _tensor(self, values: object) -> Tensor:
         return torch.as_tensor(np.asarray(values, np.float32), device=self.device)
-
-
-def arrange(logits: NDArray[np.float32], scores: NDArray[np.float32], frame: Frame) -> Candidates:
-    """Three candidates from SAM's single mask and its three masks for an ambiguous prompt.
-
-    The single mask is the one to show: off SAM's own domain the predicted IoU misleads, and showing the mask of
-    the highest prediction loses ten points of one-click IoU against it (`docs/benchmarks.md`). It takes the place
-    of whichever of the three is most like it, so the other two stay as alternatives.
-
-    Parameters
-    ----------
-    logits : ndarray, (4, h, w)
-        The single mask first.
-    scores : ndarray, (4,)
-    frame : Frame
-    """
-    positive = logits > 0
-    common = (positive[1:] & positive[0]).sum((1, 2))
-    either = (positive[1:] | positive[0]).sum((1, 2))
-    shown = int(np.argmax(common / np.maximum(either, 1)))
-    three, their_scores = logits[1:].copy(), scores[1:].copy()
-    three[shown], their_scores[shown] = logits[0], scores[0]
-    return Candidates(three, their_scores, shown, frame)
