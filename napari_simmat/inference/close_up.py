@@ -77,12 +77,6 @@ class CloseUp(Frame):
         rows, columns = self.shape
         return top * rows / (bottom - top), left * columns / (right - left)
 
-    def cut(self, picture: Tensor) -> Tensor:
-        """The part of a picture (1, C, H, W) of the whole frame, enlarged."""
-        top, left, bottom, right = self.part
-        part = picture[..., top:bottom, left:right].float()
-        return F.interpolate(part, self.shape, mode="bicubic", align_corners=False)
-
 
 def look_closer(
     logits: NDArray[np.float32], view: Frame, points: Sequence[tuple[float, float]], box: Box | None

@@ -18,6 +18,7 @@ from napari_simmat.images.roles import COLOURS
 from napari_simmat.inference.cache import EMBEDDINGS
 from napari_simmat.inference.candidates import Candidates, arrange
 from napari_simmat.inference.close_up import CloseUp, in_view, is_cut, look_closer, step_back
+from napari_simmat.inference.detail import Detail, detail_scale
 from napari_simmat.inference.device import autocast, describe_device, device_choice
 from napari_simmat.inference.frame import LOW, Frame
 from napari_simmat.inference.prompts import Prompt
@@ -80,7 +81,7 @@ class Segmenter:
         self._sam: AdaptedSam = adapter.build_merged(base.on(self.device))
         self._answers: OrderedDict[tuple[object, ...], Candidates] = OrderedDict()
         self._close_ups: OrderedDict[CloseUp, Tensor] = OrderedDict()
-        self._whole_picture: Tensor | None = None
+        self._detail: Detail | None = None
         key = (image.content_key(), adapter.fingerprint, base.sha256, str(self.device), self.blank)
         self._embedding = EMBEDDINGS.get(key, self._encode)
 
@@ -214,7 +215,7 @@ class Segmenter:
             encoder's frame; values that no picture has are clipped.
         """
         with torch.inference_mode():
-            rgb = self._picture()[0].float().cpu()
+            rgb = self._sam.mat(self._input())[0].float().cpu()
         if len(rgb) != 3:
             raise AdapterError(
                 f"The transfer layer {self.adapter.card.mat!r} makes no picture of three channels; "
@@ -224,17 +225,16 @@ class Segmenter:
         picture = rgb * moments[:, 1, None, None] + moments[:, 0, None, None]
         return np.asarray((picture.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous())
 
-    def _input(self) -> Tensor:
-        """What the model sees, (1, C, h, w)."""
-        x = self.adapter.profile.model_input(self.image, self.frame.shape)
+    def _seen(self, scale: int = 1) -> NDArray[np.float32]:
+        """What the model sees of the image, (C, h, w), so many times finer than in the frame."""
+        rows, columns = self.frame.shape
+        x = self.adapter.profile.model_input(self.image, (scale * rows, scale * columns))
         for k in self.blank:
             x[k] = x[k].mean()
-        return torch.from_numpy(x)[None].to(self.device)
+        return x
 
-    def _picture(self) -> Tensor:
-        """What the transfer layer makes of it."""
-        picture: Tensor = self._sam.mat(self._input())
-        return picture
+    def _input(self) -> Tensor:
+        return torch.from_numpy(self._seen())[None].to(self.device)
 
     def _encode(self) -> Tensor:
         with torch.inference_mode(), autocast(self.device):
@@ -245,9 +245,10 @@ class Segmenter:
             return self._embedding
         if view not in self._close_ups:
             with torch.inference_mode(), autocast(self.device):
-                if self._whole_picture is None:
-                    self._whole_picture = self._picture()
-                part = view.cut(self._whole_picture).contiguous(memory_format=torch.channels_last)
+                if self._detail is None:
+                    scale = detail_scale(self.frame, self.adapter.profile.n_channels)
+                    self._detail = Detail(self._seen(scale), scale)
+                part = self._detail.show(view, self._sam.mat, self.device)
                 self._close_ups[view] = self._sam.late(self._sam.early_of(part)).float()
         self._close_ups.move_to_end(view)
         while len(self._close_ups) > _CLOSE_UPS:
