@@ -113,6 +113,11 @@ def test_hha_is_computed_from_depth_and_the_camera(folder):
     assert image.data[1, 120, 5] - image.data[1, 360, 5] == pytest.approx(lower - upper, abs=2e-4)
     both, _ = open_aims("aims:nyu:6", folder)[0].load()
     assert both.n_channels == 6
+    for seen in (image, both):  # a room is not turned upside down, nor laid on its side
+        profile = profile_for(seen)
+        assert profile.mirrored("columns") is not None
+        assert profile.mirrored("rows") is None
+        assert profile.mirrored("both") is None
     np.testing.assert_array_equal(both.data[3:], image.data)
 
 

@@ -16,6 +16,7 @@ from napari_simmat.images.camera import Camera
 from napari_simmat.images.image import MultiChannelImage
 from napari_simmat.images.physics.depth import resize_measured
 from napari_simmat.images.physics.derived import FORMULAS, Mirror
+from napari_simmat.images.roles import GRAVITY
 from napari_simmat.images.statistics import filled, percentile_limits, sample, unit_scale
 
 __all__ = ["ModalityProfile", "ModelChannel", "Normalisation"]
@@ -316,6 +317,8 @@ class ModalityProfile(BaseModel):
 
     def _effect(self, seen: ModelChannel, axis: Mirror) -> tuple[str, float] | None:
         """The formula of the channel that takes this one's place in a mirror, and its sign."""
+        if seen.formula == "value" and self.roles[seen.of[0]] in GRAVITY and axis != "columns":
+            return None
         turned = self.roles[seen.of[0]] == ("s1" if axis == "both" else "s2")
         if seen.formula == "value" and turned:  # a Stokes parameter as it is changes its sign, too
             return ("value", -1.0) if self._is_signed(seen) else None

@@ -10,6 +10,7 @@ __all__ = [
     "BAD_BAND",
     "COLOURS",
     "EIGHT_BITS",
+    "GRAVITY",
     "STOKES",
     "modality_of",
     "named_roles",
@@ -19,6 +20,8 @@ __all__ = [
 
 COLOURS = ("red", "green", "blue")
 STOKES = ("s0", "s1", "s2")
+GRAVITY = ("height above the floor", "angle with gravity")
+"""Of scenes that have an upside: turned upside down, they would show what no camera sees."""
 BAD_BAND = "bad band"
 EIGHT_BITS = "of 255"
 """Unit of a colour that was stored in 8 bits, beside channels of another type."""

@@ -34,7 +34,7 @@ from napari_simmat.images.image import Channel, MultiChannelImage
 from napari_simmat.images.physics.depth import metres_where_measured
 from napari_simmat.images.physics.derived import FORMULAS
 from napari_simmat.images.raw import reason, require_size
-from napari_simmat.images.roles import COLOURS, EIGHT_BITS
+from napari_simmat.images.roles import COLOURS, EIGHT_BITS, GRAVITY
 
 __all__ = ["NYU"]
 
@@ -189,7 +189,10 @@ def _read(path: Path, channels: int, index: int) -> Loaded:
         described += (Channel("depth", unit="m", role="depth"),)
     else:
         parts += [FORMULAS[key]([metres], camera=camera) for key in HHA]
-        described += tuple(Channel(key, unit=FORMULAS[key].unit) for key in HHA)
+        described += tuple(
+            Channel(key, unit=FORMULAS[key].unit, role=role)
+            for key, role in zip(HHA, ("", *GRAVITY), strict=True)
+        )
     image = MultiChannelImage(
         np.stack(parts),
         described,
