@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,15 @@ from napari_simmat import Prompt, Segmenter
 from napari_simmat.evaluation.protocol import click_curve
 from napari_simmat.images import as_image
 from napari_simmat.inference import segmenter as segmenter_module
-from napari_simmat.inference.close_up import SIDE, CloseUp, in_view, is_cut, look_closer, step_back
+from napari_simmat.inference.close_up import (
+    SIDE,
+    CloseUp,
+    in_view,
+    is_cut,
+    look_ahead,
+    look_closer,
+    step_back,
+)
 from napari_simmat.inference.frame import LOW, Frame
 
 WHOLE = Frame((966, 1296))
@@ -103,8 +113,35 @@ def test_all_that_was_shown_is_in_the_close_up():
     assert left < 560
     assert right > 730
     corner = look_closer(disc(WHOLE, 3, 3, 20), WHOLE, [(0, 0), (2, 30)], None)
-    assert corner.part[:2] == (0, 0)
+    assert corner.part == (0, 0, 268, 268)
     assert max(corner.shape) <= SIDE
+    other = look_closer(disc(WHOLE, 962, 1292, 20), WHOLE, [(965, 1295), (960, 1280)], None)
+    assert other.part == (763 - 268, 1024 - 268, 763, 1024)
+    assert not is_cut(disc(other, 962, 1292, 20), other)
+
+
+def test_what_lies_beyond_the_image_does_not_count():
+    logits = disc(WHOLE, 400, 700, 25)
+    logits[250, 5] = 3  # in what the frame is filled up with
+    assert look_closer(logits, WHOLE, [(400, 700), (402, 700)], None).zoom == pytest.approx(2.5)
+
+
+def test_the_close_up_of_a_click_beside_the_answer_is_known_before():
+    logits = disc(WHOLE, 400, 700, 25)
+    expected = look_ahead(logits, WHOLE, [(400, 700)], None)
+    assert isinstance(expected, CloseUp)
+    for click in ((400, 728), (371, 700), (460, 640)):
+        assert look_closer(logits, WHOLE, [(400, 700), click], None) == expected
+    assert look_closer(logits, WHOLE, [(400, 700), (100, 700)], None) != expected
+
+
+def test_an_answer_at_the_border_of_the_image_stays_there():
+    logits = np.clip(disc(WHOLE, 0, 600, 60), -20, 6)
+    view = look_closer(logits, WHOLE, [(5, 600), (10, 610)], None)
+    assert view.part[0] == 0
+    seen = in_view(logits, WHOLE, view)[0, 0].numpy()
+    assert seen[0].max() == pytest.approx(6)
+    assert iou(view.to_mask(seen), WHOLE.to_mask(logits)) > 0.97
 
 
 def test_a_close_up_stays_until_a_click_lies_outside_or_the_answer_shrank():
@@ -180,11 +217,32 @@ def test_few_close_ups_are_kept(wheel):
     assert 0 < len(segmenter._close_ups) <= segmenter_module._CLOSE_UPS
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (3, 700), (700, 3), (31, 33)])
-def test_corrections_in_images_of_any_shape_are_answered(shape):
-    image = as_image(np.random.default_rng(0).random((3, *shape)), channel_axis=0)
-    mask, _ = Segmenter(image).predict([(0, 0), (shape[0] - 1, shape[1] - 1), (0, 0)], [1, 0, 1])
-    assert mask.shape == shape
+@pytest.mark.parametrize(
+    ("shape", "is_close"), [((1, 1), False), ((3, 700), True), ((700, 3), True), ((31, 33), False)]
+)
+def test_corrections_in_images_of_any_shape_are_answered(shape, is_close):
+    values = np.random.default_rng(0).random((3, *shape))
+    values[:, : max(1, shape[0] // 12), : max(1, shape[1] // 12)] += 5
+    segmenter = Segmenter(as_image(values, channel_axis=0))
+    corner = min(shape[0] - 1, 40), min(shape[1] - 1, 40)
+    prompt = Prompt().with_box(0, 0, shape[0] / 12, shape[1] / 12).with_point(0, 0).with_point(*corner, 0)
+    found = segmenter.answer(prompt)
+    assert isinstance(found.frame, CloseUp) == is_close
+    assert found.mask().shape == shape
+
+
+def test_no_candidate_is_cut_off_at_the_border_of_its_close_up(wheel):
+    image, mask = wheel
+    segmenter = Segmenter(image)
+    prompt, _, _ = click_curve(segmenter, mask, 4)
+    found = segmenter.answer(prompt.with_box(350, 650, 450, 750))
+    assert isinstance(found.frame, CloseUp)
+    assert not any(is_cut(logits, found.frame) for logits in found.logits)
+    for step in prompt.steps():
+        for choice in range(3):
+            chosen = dataclasses.replace(step, candidate=choice).with_point(372, 700, 0)
+            answer = segmenter.answer(chosen)
+            assert not any(is_cut(logits, answer.frame) for logits in answer.logits)
 
 
 def test_looking_ahead_changes_no_answer_and_saves_the_next_click_its_encoding(wheel):

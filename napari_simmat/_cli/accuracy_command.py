@@ -22,6 +22,7 @@ from napari_simmat._cli.options import (
     SampleFormat,
 )
 from napari_simmat._cli.terminal import cancellable, note, progress, results
+from napari_simmat.errors import SimmatError
 
 if TYPE_CHECKING:
     from napari_simmat.evaluation.accuracy import Split
@@ -108,6 +109,19 @@ def accuracy(
         raise typer.BadParameter("--split says already who is where; leave out --group-by and --groups.")
     if group_by and groups:
         raise typer.BadParameter("Give one of --group-by and --groups.")
+    if kind != "folder":
+        _refuse_beside_aims(
+            kind,
+            {
+                "--split": split,
+                "--group-by": group_by,
+                "--groups": groups,
+                "--modality": modality,
+                "--channel-axis": channel_axis,
+                "--sample-format": sample_format,
+                "--classes": classes,
+            },
+        )
     counts = _counts(images)
     with results(as_json) as give, cancellable() as cancel, progress("trials") as report:
         from napari_simmat.evaluation import accuracy as bench
@@ -139,11 +153,18 @@ def accuracy(
         bench.write_report(figures, out)
         if plots:
             bench.write_plots(figures, out)
-            bench.write_gallery_of(shown, found, items, out, base=base)
+            bench.write_gallery_of(shown, found, items, out, profile=plan.profile, base=base)
         give(figures.model_dump())
     if not as_json:
         print(bench.table(figures))
-    note(f"Results, table and plots are in {out}.")
+    note(f"Results, table{' and plots' if plots else ''} are in {out}.")
+
+
+def _refuse_beside_aims(kind: str, options: dict[str, object]) -> None:
+    """The paper's datasets say themselves how they are read and split."""
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise typer.BadParameter(f"{given[0]} does nothing beside --dataset {kind}; leave it out.")
 
 
 def _open(
@@ -167,6 +188,10 @@ def _open(
     for warning in told:
         note(f"Note: {warning.message}")
     split = Split(tuple(item.stem for item in train), tuple(item.stem for item in test))
+    if both := sorted(set(split.train) & set(split.test)):
+        raise SimmatError(
+            f"{dataset} has {len(both)} scenes in training and test alike, such as {both[0]}; correct its lists."
+        )
     return [*train, *test], [split]
 
 

@@ -24,8 +24,8 @@ SIDE = 672
 
 _LARGEST_ZOOM = 2.5
 _LEAST_ZOOM = 1.2  # less is not worth the encoding
+_LARGEST_PIXELS = 16  # pixels of a close-up for one of the image: more would show nothing new
 _ROOM = 1.6  # a close-up is at least so many times as long as what it is made for
-_SMALLEST = 24.0  # pixels of the frame; a smaller answer says little about the object's size
 _EDGE = 6.0  # pixels of the frame; a click nearer to the border than this lacks surroundings
 _BACK = 1.5
 _CLOSER = 1.5  # an answer that shrank asks for another close-up once that is so much larger
@@ -77,6 +77,14 @@ class CloseUp(Frame):
         rows, columns = self.shape
         return top * rows / (bottom - top), left * columns / (right - left)
 
+    def cut(self, picture: Tensor) -> Tensor:
+        """The part of a picture (1, C, H, W) of the whole frame, enlarged."""
+        top, left, bottom, right = self.part
+        part = picture[..., top:bottom, left:right].float()
+        if part.device.type == "mps":  # Apple's GPUs have no bicubic resizing in older versions of torch
+            return F.interpolate(part.cpu(), self.shape, mode="bicubic").to(picture.device)
+        return F.interpolate(part, self.shape, mode="bicubic").contiguous(memory_format=torch.channels_last)
+
 
 def look_closer(
     logits: NDArray[np.float32], view: Frame, points: Sequence[tuple[float, float]], box: Box | None
@@ -99,15 +107,24 @@ def look_closer(
     Frame
         `view` itself, where it still shows everything that matters, large enough.
     """
-    needed = _needed(logits, view, points, box)
-    if needed is None:
-        return view
+    expected = look_ahead(logits, view, points[:-1], box)
     whole = view.whole if isinstance(view, CloseUp) else view
-    fresh = _around(needed, whole)
+    if not isinstance(expected, CloseUp) or _shows(expected, points[-1]):
+        return expected
+    return _around(_needed(logits, view, points, box), whole) or whole
+
+
+def look_ahead(
+    logits: NDArray[np.float32], view: Frame, points: Sequence[tuple[float, float]], box: Box | None
+) -> Frame:
+    """Where `look_closer` will have the next correction answered, if it lies near to the answer, as most do.
+
+    `points` are the clicks that were answered; all else is as there.
+    """
+    whole = view.whole if isinstance(view, CloseUp) else view
+    fresh = _around(_needed(logits, view, points, box), whole)
     if not isinstance(view, CloseUp):
         return fresh or view
-    if not _shows(view, points[-1]):
-        return fresh or whole
     return fresh if fresh is not None and fresh.zoom > _CLOSER * view.zoom else view
 
 
@@ -121,15 +138,17 @@ def in_view(logits: NDArray[np.float32], source: Frame, target: Frame) -> Tensor
     rows, columns = (_padded(n) // LOW for n in target.shape)
     if not isinstance(target, CloseUp):
         rows = columns = target.side // LOW
-    places = []
+    places, seen = [], []
     for axis, cells in enumerate((rows, columns)):
         pixel = ((np.arange(cells) + 0.5) * LOW + target.start[axis]) / target.scale[axis]
         place = (pixel * source.scale[axis] - source.start[axis]) / LOW
         places.append(torch.from_numpy((place / logits.shape[axis] * 2 - 1).astype(np.float32)))
+        seen.append((place >= 0) & (place <= logits.shape[axis]))
     grid = torch.stack(torch.meshgrid(places[0], places[1], indexing="ij")[::-1], -1)[None]
-    least = float(logits.min())
-    above = torch.from_numpy(logits - least)[None, None]
-    return F.grid_sample(above, grid, mode="bilinear", padding_mode="zeros", align_corners=False) + least
+    answer = torch.from_numpy(logits)[None, None]
+    looked = F.grid_sample(answer, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    is_seen = torch.from_numpy(seen[0][:, None] & seen[1])
+    return torch.where(is_seen, looked, float(logits.min()))
 
 
 def is_cut(logits: NDArray[np.float32], view: Frame) -> bool:
@@ -159,7 +178,11 @@ def _needed(
 ) -> Box | None:
     """Box around the answer and all that was shown, in pixels of the image; None where nothing is."""
     corners = list(points)
-    rows, columns = np.flatnonzero((logits > 0).any(1)), np.flatnonzero((logits > 0).any(0))
+    height, width = (
+        -(-n // LOW) for n in view.shape
+    )  # beyond there is no image, only what the frame is filled up with
+    positive = logits[:height, :width] > 0
+    rows, columns = np.flatnonzero(positive.any(1)), np.flatnonzero(positive.any(0))
     if rows.size:
         corners += [
             view.to_image(LOW * rows[0], LOW * columns[0]),
@@ -169,17 +192,23 @@ def _needed(
         corners += [(box[0], box[1]), (box[2], box[3])]
     if not corners:
         return None
-    height, width = view.image_shape
-    y = np.clip([y for y, _ in corners], -0.5, height - 0.5)
-    x = np.clip([x for _, x in corners], -0.5, width - 0.5)
+    last_y, last_x = (n - 0.5 for n in view.image_shape)
+    y = np.clip([y for y, _ in corners], -0.5, last_y)
+    x = np.clip([x for _, x in corners], -0.5, last_x)
     return float(y.min()), float(x.min()), float(y.max()), float(x.max())
 
 
-def _around(needed: Box, whole: Frame) -> CloseUp | None:
+def _around(needed: Box | None, whole: Frame) -> CloseUp | None:
     """The close-up in the middle of which a box lies, as far as the image allows; None if it would not be larger."""
+    if needed is None:
+        return None
     left, top = whole.to_frame(needed[0], needed[1])
     right, bottom = whole.to_frame(needed[2], needed[3])
-    reach = max(max(bottom - top, right - left, _SMALLEST) * _ROOM, SIDE / _LARGEST_ZOOM)
+    reach = max(
+        _ROOM * max(bottom - top, right - left),
+        SIDE / _LARGEST_ZOOM,
+        SIDE * max(whole.scale) / _LARGEST_PIXELS,
+    )
     return _reaching((top + bottom) / 2, (left + right) / 2, reach, whole)
 
 
@@ -189,8 +218,9 @@ def _reaching(y: float, x: float, reach: float, whole: Frame) -> CloseUp | None:
         return None
     spans = []
     for middle, length in ((y, whole.shape[0]), (x, whole.shape[1])):
-        first = int(np.clip(round(middle - reach / 2), 0, max(length - reach, 0)))
-        spans.append((first, min(first + int(reach), length)))
+        span = min(int(reach), length)
+        first = int(np.clip(round(middle - span / 2), 0, length - span))
+        spans.append((first, first + span))
     (top, bottom), (left, right) = spans
     return CloseUp(whole.image_shape, whole.side, (top, left, bottom, right))
 

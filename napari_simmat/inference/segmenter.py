@@ -17,8 +17,7 @@ from napari_simmat.images.modality import COLOUR_MOMENTS
 from napari_simmat.images.roles import COLOURS
 from napari_simmat.inference.cache import EMBEDDINGS
 from napari_simmat.inference.candidates import Candidates, arrange
-from napari_simmat.inference.close_up import CloseUp, in_view, is_cut, look_closer, step_back
-from napari_simmat.inference.detail import Detail, detail_scale
+from napari_simmat.inference.close_up import CloseUp, in_view, is_cut, look_ahead, look_closer, step_back
 from napari_simmat.inference.device import autocast, describe_device, device_choice
 from napari_simmat.inference.frame import LOW, Frame
 from napari_simmat.inference.prompts import Prompt
@@ -81,7 +80,7 @@ class Segmenter:
         self._sam: AdaptedSam = adapter.build_merged(base.on(self.device))
         self._answers: OrderedDict[tuple[object, ...], Candidates] = OrderedDict()
         self._close_ups: OrderedDict[CloseUp, Tensor] = OrderedDict()
-        self._detail: Detail | None = None
+        self._whole_picture: Tensor | None = None
         key = (image.content_key(), adapter.fingerprint, base.sha256, str(self.device), self.blank)
         self._embedding = EMBEDDINGS.get(key, self._encode)
 
@@ -158,23 +157,16 @@ class Segmenter:
     def look_ahead(self, prompt: Prompt) -> None:
         """Encode the close-up that a correction of this answer most likely needs, so that the click itself is quick.
 
-        It changes no answer. A correction outside of that close-up, or of a large object, needs another one or none.
+        It changes no answer. A correction far from the answer needs another close-up, one of a large object none.
 
         Raises
         ------
         PromptError
             As `answer`.
         """
-        candidates = self.answer(prompt)
-        view = self._view_for(prompt, candidates, candidates.shown)
-        if isinstance(view, CloseUp):
-            self._embedding_of(view)
-
-    def _view_for(self, prompt: Prompt, previous: Candidates, chosen: int) -> Frame:
-        """Where the next correction of an answer is answered; the newest of the prompt's points is that correction."""
-        if not self._sam.sam.encoder.flexible:
-            return previous.frame
-        return look_closer(previous.logits[chosen], previous.frame, prompt.points, prompt.box)
+        found = self.answer(prompt)
+        if self._sam.sam.encoder.flexible:
+            self._embedding_of(look_ahead(found.logits[found.shown], found.frame, prompt.points, prompt.box))
 
     def _check(self, prompt: Prompt) -> None:
         if prompt.is_empty:
@@ -215,7 +207,7 @@ class Segmenter:
             encoder's frame; values that no picture has are clipped.
         """
         with torch.inference_mode():
-            rgb = self._sam.mat(self._input())[0].float().cpu()
+            rgb = self._picture()[0].float().cpu()
         if len(rgb) != 3:
             raise AdapterError(
                 f"The transfer layer {self.adapter.card.mat!r} makes no picture of three channels; "
@@ -225,16 +217,17 @@ class Segmenter:
         picture = rgb * moments[:, 1, None, None] + moments[:, 0, None, None]
         return np.asarray((picture.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous())
 
-    def _seen(self, scale: int = 1) -> NDArray[np.float32]:
-        """What the model sees of the image, (C, h, w), so many times finer than in the frame."""
-        rows, columns = self.frame.shape
-        x = self.adapter.profile.model_input(self.image, (scale * rows, scale * columns))
+    def _input(self) -> Tensor:
+        """What the model sees, (1, C, h, w)."""
+        x = self.adapter.profile.model_input(self.image, self.frame.shape)
         for k in self.blank:
             x[k] = x[k].mean()
-        return x
+        return torch.from_numpy(x)[None].to(self.device)
 
-    def _input(self) -> Tensor:
-        return torch.from_numpy(self._seen())[None].to(self.device)
+    def _picture(self) -> Tensor:
+        """What the transfer layer makes of it; one inside of the encoder leaves the channels as they are."""
+        picture: Tensor = self._sam.mat(self._input())
+        return picture
 
     def _encode(self) -> Tensor:
         with torch.inference_mode(), autocast(self.device):
@@ -245,10 +238,9 @@ class Segmenter:
             return self._embedding
         if view not in self._close_ups:
             with torch.inference_mode(), autocast(self.device):
-                if self._detail is None:
-                    scale = detail_scale(self.frame, self.adapter.profile.n_channels)
-                    self._detail = Detail(self._seen(scale), scale)
-                part = self._detail.show(view, self._sam.mat, self.device)
+                if self._whole_picture is None:
+                    self._whole_picture = self._picture()
+                part = view.cut(self._whole_picture)
                 self._close_ups[view] = self._sam.late(self._sam.early_of(part)).float()
         self._close_ups.move_to_end(view)
         while len(self._close_ups) > _CLOSE_UPS:
@@ -261,10 +253,12 @@ class Segmenter:
             return self._decode_in(self.frame, prompt, feedback)
         chosen = previous.shown if prompt.choices[-1] is None else prompt.choices[-1]
         before = previous.logits[chosen]
-        view = self._view_for(prompt, previous, chosen)
+        view = previous.frame
+        if self._sam.sam.encoder.flexible:
+            view = look_closer(before, view, prompt.points, prompt.box)
         while True:
             found = self._decode_in(view, prompt, in_view(before, previous.frame, view))
-            if not isinstance(view, CloseUp) or not is_cut(found.logits[found.shown], view):
+            if not isinstance(view, CloseUp) or not any(is_cut(each, view) for each in found.logits):
                 return found
             view = step_back(view)
 

@@ -119,7 +119,7 @@ class Adapter:
     @property
     def is_trained(self) -> bool:
         """Whether it differs from its starting point."""
-        return bool(self.card.history)
+        return any(run.kept for run in self.card.history)
 
     @cached_property
     def fingerprint(self) -> str:

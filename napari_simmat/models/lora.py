@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -31,9 +32,10 @@ class LoRALinear(Addition):
     def __init__(self, base: nn.Module, size: int) -> None:
         super().__init__(base, size)
         assert isinstance(base, nn.Linear)
-        self.a = nn.Parameter(base.weight.new_empty(size, base.in_features))
+        # Drawn on the CPU, so that a seed means the same on every device.
+        drawn = nn.init.kaiming_uniform_(torch.empty(size, base.in_features), a=math.sqrt(5))
+        self.a = nn.Parameter(drawn.to(base.weight))
         self.b = nn.Parameter(base.weight.new_zeros(base.out_features, size))
-        nn.init.kaiming_uniform_(self.a, a=math.sqrt(5))
 
     @classmethod
     def fits(cls, module: nn.Module) -> bool:

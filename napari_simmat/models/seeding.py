@@ -13,10 +13,10 @@ _LOCK = threading.Lock()
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Draw torch's random numbers from `seed` in here; nobody else's stream changes.
+    """Draw torch's random numbers on the CPU from `seed` in here; nobody else's stream changes.
 
     torch has one stream for the whole process, so only one thread at a time may be in here.
     """
     with _LOCK, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would change those of GPUs for good
         yield

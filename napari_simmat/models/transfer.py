@@ -75,10 +75,10 @@ class FirstThree(nn.Module):
 class GatedStem(nn.Module):
     """The gated module, folded into one convolution.
 
-    A gate w in (0, 1) for each channel, from the whole image, splits x into x w, which goes through a linear path P and
-    the encoder's own kernel K, and x (1 - w), of which each channel c goes through an embedding E_c of its own that
-    starts as K summed over red, green and blue and is weighed by m_c, zero at first. All of it is linear in x once w is
-    known, so it is one convolution with the kernel
+    A gate w in (0, 1) for each channel, from all that is seen at once (an image, a close-up), splits x into x w,
+    which goes through a linear path P and the encoder's own kernel K, and x (1 - w), of which each channel c goes
+    through an embedding E_c of its own that starts as K summed over red, green and blue and is weighed by m_c, zero
+    at first. All of it is linear in x once w is known, so it is one convolution with the kernel
 
         sum_k w_c P_kc K_k + (1 - w_c) m_c E_c    for channel c,
 

@@ -136,6 +136,7 @@ def align(
     report = TrainingReport(
         **run.facts(began=began, device=where),
         mode="align",
+        strategy=strategy,
         learning_rate=settings.learning_rate,
         seed=settings.seed,
         images=len(learnt),
@@ -200,7 +201,7 @@ def _train(
         watch=watch,
     )
     seconds = time.perf_counter() - began
-    adapter = start.replaced(model=model, card=start.card)
+    adapter = start.replaced(model=model, card=recipe.card(start.card))
     return Run(adapter, losses, seconds, sum(p.numel() for p in parameters))
 
 

@@ -58,7 +58,7 @@ def learn(
         start = Adapter.untrained([group[0].image for group in corrections.by_image()], base=base)
     for group in corrections.by_image():
         start.fits(group[0].image)
-    start = recipe.begin(start, base, settings.seed)
+    present, start = start, recipe.begin(start, base, settings.seed)
     folds = splits(corrections, most_images=recipe.judges[0], most_objects=recipe.judges[1]) if gate else []
     few = len(folds) > 1 or not folds
     learnt_from = list(corrections) if few else folds[0].learn
@@ -76,11 +76,11 @@ def learn(
     before: float | None = None
     after: float | None = None
     if few and folds:
-        judged = [task.judge_fold(fold) for fold in folds]
+        judged = [task.judge_fold(fold, present) for fold in folds]
         before, after = (float(np.mean(column)) for column in zip(*judged, strict=True))
     run = task.train(learnt_from)
     if not few:
-        before = task.judge(start, folds[0])
+        before = task.judge(present, folds[0])
         after = task.judge(run.adapter, folds[0])
     kept = before is None or after is None or after >= before
     held_out = sum(len(fold.judge) for fold in folds)
@@ -100,7 +100,7 @@ def learn(
         kept=kept,
         reason=_verdict(kept, before, after, held_out, leave_one_out=few) if gate else NO_GATE,
     )
-    return (run.version(report) if kept else start), report
+    return (run.version(report) if kept else present), report
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,10 +184,10 @@ class _Task:
         """One-click IoU of the objects that were held out."""
         return one_click_iou(adapter, fold.judge, base=self.base, device=self.device, watch=self.watch)
 
-    def judge_fold(self, fold: Split) -> tuple[float, float]:
-        """The same before and after a training without them."""
+    def judge_fold(self, fold: Split, present: Adapter) -> tuple[float, float]:
+        """The same of what the user had, and after a training without them."""
         run = self.train(fold.learn)
-        return self.judge(self.start, fold), self.judge(run.adapter, fold)
+        return self.judge(present, fold), self.judge(run.adapter, fold)
 
     def _rates(self, model: AdaptedSam, trained: Sequence[nn.Parameter]) -> Rates:
         """The learning rate of the transfer layer, and that of all else."""

@@ -58,6 +58,7 @@ def make_plan(
     return Plan(
         dataset=name,
         fingerprint=_fingerprint(items),
+        reading=_reading(items, profile),
         base_model=base.name,
         base_sha256=base.sha256,
         software=f"napari-simmat {__version__}",
@@ -266,6 +267,19 @@ def _fingerprint(items: Sequence[DatasetItem]) -> str:
         for path in (item.image_path, item.instances_path):
             size = path.stat().st_size if path.is_file() else 0
             digest.update(f"{path.name}:{size}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _reading(items: Sequence[DatasetItem], profile: str) -> str:
+    """Changes when the same files are read in another way, or the file of the profile is changed."""
+    digest = hashlib.sha256()
+    if items:
+        image, _ = items[0].load()
+        described = [(channel.name, channel.role, channel.unit) for channel in image.channels]
+        classes = [str(item.classes_path) for item in items if item.classes_path is not None]
+        digest.update(repr((image.content_key(), image.modality, described, classes)).encode())
+    if Path(profile).is_file():
+        digest.update(Path(profile).read_bytes())
     return digest.hexdigest()[:16]
 
 

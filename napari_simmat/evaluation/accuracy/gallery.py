@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_simmat.evaluation.accuracy.plots import figure, save
 from napari_simmat.evaluation.accuracy.rows import UNTRAINED
 from napari_simmat.evaluation.accuracy.trials import TRIALS, TrialResult
+from napari_simmat.evaluation.protocol import segmenter_for
 from napari_simmat.evaluation.scores import ObjectScore
 from napari_simmat.images import profile_for, screen_rgb
 from napari_simmat.images.dataset import DatasetItem
@@ -50,6 +51,7 @@ def write_gallery_of(
     items: Sequence[DatasetItem],
     out: Path,
     *,
+    profile: str = "",
     base: BaseModel | None = None,
     device: str | None = None,
 ) -> Path | None:
@@ -63,6 +65,8 @@ def write_gallery_of(
     items : sequence of DatasetItem
     out : Path
         Folder of the benchmark.
+    profile : str
+        Of the untrained model, as in `Plan`.
     base, device : optional
 
     Raises
@@ -80,6 +84,7 @@ def write_gallery_of(
         {item.stem: item for item in items},
         Adapter.load(out / TRIALS / after.adapter),
         out / "gallery.png",
+        profile=profile,
         base=base,
         device=device,
     )
@@ -92,6 +97,7 @@ def write_gallery(
     adapter: Adapter,
     path: Path,
     *,
+    profile: str = "",
     base: BaseModel | None = None,
     device: str | None = None,
 ) -> Path:
@@ -106,6 +112,8 @@ def write_gallery(
         Of the row.
     path : Path
         PNG to write.
+    profile : str
+        Of the untrained model, as in `Plan`.
     base, device : optional
 
     Raises
@@ -137,8 +145,13 @@ def write_gallery(
             for axis, score, is_after in ((left, pair.before, False), (right, pair.after, True)):
                 key = (stem, is_after)
                 if key not in segmenters:
-                    chosen = adapter if is_after else None
-                    segmenters[key] = Segmenter(image, adapter=chosen, model=base, device=device)
+                    segmenters[key] = segmenter_for(
+                        image,
+                        adapter=adapter if is_after else None,
+                        profile=profile or None,
+                        base=base,
+                        device=device,
+                    )
                 y, x, _ = score.clicks[0]
                 answer = segmenters[key].answer(Prompt().with_point(y, x)).mask()
                 _draw(

@@ -175,7 +175,10 @@ def groups_by_file(names: Sequence[str], path: str | os.PathLike[str]) -> dict[s
 
 
 def _named(entry: Any, names: Sequence[str], file: str) -> str:
-    text = Path(str(entry)).stem if not isinstance(entry, int) else str(entry)
+    text = str(entry)
+    if text in names:  # a name may have a dot in it
+        return text
+    text = Path(text).stem
     if text in names:
         return text
     if text.isdigit():

@@ -45,13 +45,16 @@ class Plan(Model):
 
     dataset: str = Field(description="Name of the dataset.")
     fingerprint: str = Field(description="Hash of the names and sizes of all files of the dataset.")
+    reading: str = Field(
+        description="Hash of the first image as it is read, of what its classes are, and of the profile's file."
+    )
     base_model: str = Field(description="Name of the base model.")
     base_sha256: str = Field(description="Hash of its file.")
     software: str = Field(description="napari-simmat and its version.")
     machine: str = Field(description="Processor, cores, operating system, Python, torch.")
     device: str = Field(description="Where it runs.")
     profile: str = Field(
-        description="Modality profile, as JSON or the name of a built-in one; '' for each image's own."
+        description="Modality profile, the path of its file or the name of a built-in one; '' for each image's own."
     )
     steps: int | None = Field(description="Training steps of each trial; none: as the training decides.")
     clicks: int = Field(description="Clicks on each object.")

@@ -107,13 +107,17 @@ def _listed(
     needs: Sequence[frozenset[str]],
     split: Split,
 ) -> list[Scene]:
-    """The scenes that a list names; without lists those of the fixed fifth, where the dataset has no split."""
+    """The scenes that a list names; where the dataset has no split, those of the other list's rest or the fixed fifth."""
     for part in parts:
         keys = listed_split(root, form.roles, part)
         if keys is not None:
             return [scene for scene in found if scene.key in keys]
     if form.has_split:
         return []
+    for part in ("train",) if split == "test" else ("test", "val"):
+        keys = listed_split(root, form.roles, part)
+        if keys is not None:
+            return [scene for scene in found if scene.key not in keys]
     complete = [scene for scene in found if _is_complete(scene, needs)]
     chosen = [scene for i, scene in enumerate(complete, 1) if (i % FIFTH == 0) == (split == "test")]
     return chosen + [scene for scene in found if not _is_complete(scene, needs)]

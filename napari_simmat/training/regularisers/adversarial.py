@@ -3,7 +3,8 @@
 ASAM tunes SAM on pictures that a diffusion model changed so that SAM's loss rises. No diffusion model is at hand, and
 what a sensor with other channels sees is no photograph. So the step is taken where every modality has become a picture,
 in the output y of the transfer layer, by the fast gradient sign method (arXiv 1412.6572): the loss is also asked for at
-y + epsilon sign(dL/dy), masks and clicks unchanged, and both count by half.
+y + epsilon sign(dL/dy), masks and first clicks unchanged, and both count by half. (Corrective clicks
+follow the answer.)
 """
 
 from __future__ import annotations
