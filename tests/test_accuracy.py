@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import threading
@@ -34,7 +35,8 @@ from napari_simmat.evaluation.accuracy import (
     write_plots,
 )
 from napari_simmat.evaluation.accuracy.gallery import chosen_objects
-from napari_simmat.images import open_dataset
+from napari_simmat.images import Normalisation, open_dataset, profile_for
+from napari_simmat.images.profile_files import save_profile
 
 # ------------------------------------------------------------------ rows
 
@@ -116,6 +118,13 @@ def test_a_split_file_names_images_or_their_numbers(tmp_path):
     file = tmp_path / "split.json"
     file.write_text(json.dumps({"train": names[:2], "test": names[2:]}))
     assert file_split(names, file).test == tuple(names[2:])
+
+
+def test_a_split_file_may_name_images_with_a_dot(tmp_path):
+    file = tmp_path / "split.json"
+    file.write_text(json.dumps({"train": ["img_0.5um"], "test": ["img_1.5um.tif"]}))
+    split = file_split(["img_0.5um", "img_1.5um"], file)
+    assert (split.train, split.test) == (("img_0.5um",), ("img_1.5um",))
 
 
 @pytest.mark.parametrize(
@@ -283,6 +292,24 @@ def test_a_damaged_or_other_trial_is_not_taken(bench):
     assert trials[0].file(plan) == trials[0].file(plan.model_copy(update={"machine": "another"}))
 
 
+def test_what_is_read_in_another_way_is_another_trial(bench, dataset, tmp_path):
+    """So a folder of results never answers for data that they were not made from."""
+    items, plan, trials, _, _ = bench
+    files = {trials[0].file(plan)}
+    for changes in ({"modality": "depth"}, {"classes_path": dataset / "instances" / "0.png"}):
+        others = [dataclasses.replace(item, **changes) for item in items]
+        files.add(trials[0].file(make_plan("balls", others, steps=3, clicks=2)))
+    profile = tmp_path / "own.json"
+    for low in (1.0, 2.0):  # the same file, changed
+        image, _ = items[0].load()
+        seen = profile_for(image)
+        how = Normalisation(method="percentile", low=low, high=99)
+        sees = tuple(each.model_copy(update={"normalisation": how}) for each in seen.sees)
+        save_profile(seen.model_copy(update={"sees": sees}), profile)
+        files.add(trials[0].file(make_plan("balls", items, steps=3, clicks=2, profile=str(profile))))
+    assert len(files) == 5
+
+
 def test_the_time_left_is_told_once_a_trial_is_known(bench, tmp_path):
     items, plan, trials, _, _ = bench
     remarks = []
@@ -361,6 +388,11 @@ def test_the_command_writes_table_figures_and_plots_and_goes_on(dataset, tmp_pat
         (["--images", "1,two"], 2, "not a list of numbers"),
         (["--dataset", "aims:sonar"], 1, "aims:nir"),
         (["--split", "x.yaml", "--group-by", "(.)"], 2, "leave out"),
+        (
+            ["--dataset", "aims:nir", "--group-by", "(.)"],
+            2,
+            "--group-by does nothing beside --dataset aims:nir",
+        ),
     ],
 )
 def test_the_command_refuses_what_makes_no_sense(dataset, tmp_path, capsys, arguments, status, says):

@@ -108,6 +108,17 @@ def test_lists_of_names_tell_the_split(nirscene):
     assert [item.stem for item in open_aims("aims:nir", nirscene, "test")] == ["country_0001", "water_0002"]
 
 
+@pytest.mark.parametrize("listed", ["train", "test"])
+def test_a_list_of_one_side_leaves_the_rest_to_the_other(nirscene, listed):
+    (nirscene / f"{listed}.txt").write_text("country/0000\nwater/0001\n")
+    sides = {
+        side: {item.stem for item in open_aims("aims:nir", nirscene, side)} for side in ("train", "test")
+    }
+    assert sides[listed] == {"country_0000", "water_0001"}
+    assert not sides["train"] & sides["test"]
+    assert len(sides["train"] | sides["test"]) == 6
+
+
 def test_scenes_without_labels_are_told_and_left_out(nirscene):
     add_nir(nirscene / "nirscene1", "urban/0007", labelled=False)
     with pytest.warns(UserWarning, match=r"1 scenes of aims:nir .* no labels .*urban_0007") as told:

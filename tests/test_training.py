@@ -260,6 +260,7 @@ def test_a_version_that_does_worse_is_rolled_back(corrections):
     adapter, report = quick(corrections, start=start, steps=8, learning_rate=0.9)
     assert not report.kept
     assert adapter is start
+    assert not adapter.is_trained
     assert report.held_out_after < report.held_out_before
     assert f"{report.held_out_before:.3f}" in report.reason
     assert f"{report.held_out_after:.3f}" in report.reason

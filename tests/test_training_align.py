@@ -65,8 +65,9 @@ def test_the_distance_is_the_share_of_variance_that_is_not_explained():
 
 
 def test_the_loss_falls(aligned):
-    _, report = aligned
+    adapter, report = aligned
     assert report.mode == "align"
+    assert adapter.card.strategy == report.strategy == "lora:decoder=no"
     assert report.loss_last < 0.7 * report.loss_first
 
 

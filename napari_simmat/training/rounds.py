@@ -76,11 +76,11 @@ def learn(
     before: float | None = None
     after: float | None = None
     if few and folds:
-        judged = [task.judge_fold(fold, present) for fold in folds]
+        judged = [task.judge_fold(fold) for fold in folds]
         before, after = (float(np.mean(column)) for column in zip(*judged, strict=True))
     run = task.train(learnt_from)
     if not few:
-        before = task.judge(present, folds[0])
+        before = task.judge(start, folds[0])
         after = task.judge(run.adapter, folds[0])
     kept = before is None or after is None or after >= before
     held_out = sum(len(fold.judge) for fold in folds)
@@ -184,10 +184,10 @@ class _Task:
         """One-click IoU of the objects that were held out."""
         return one_click_iou(adapter, fold.judge, base=self.base, device=self.device, watch=self.watch)
 
-    def judge_fold(self, fold: Split, present: Adapter) -> tuple[float, float]:
-        """The same of what the user had, and after a training without them."""
+    def judge_fold(self, fold: Split) -> tuple[float, float]:
+        """The same before and after a training without them."""
         run = self.train(fold.learn)
-        return self.judge(present, fold), self.judge(run.adapter, fold)
+        return self.judge(self.start, fold), self.judge(run.adapter, fold)
 
     def _rates(self, model: AdaptedSam, trained: Sequence[nn.Parameter]) -> Rates:
         """The learning rate of the transfer layer, and that of all else."""
