@@ -249,7 +249,7 @@ class Segmenter:
 
     def _decode(self, prompt: Prompt, previous: Candidates | None) -> Candidates:
         if previous is None:
-            feedback = None if prompt.mask is None else torch.from_numpy(prompt.mask)[None, None]
+            feedback = None if prompt.mask is None else self._tensor(prompt.mask)[None, None]
             return self._decode_in(self.frame, prompt, feedback)
         chosen = previous.shown if prompt.choices[-1] is None else prompt.choices[-1]
         before = previous.logits[chosen]
