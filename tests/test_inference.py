@@ -13,7 +13,7 @@ from napari_simmat import Adapter, Prompt, Segmenter, evaluate, finetune
 from napari_simmat.errors import AdapterError, ImageError, PromptError
 from napari_simmat.images import as_image
 from napari_simmat.inference import Frame, region_around
-from napari_simmat.inference.cache import EmbeddingCache
+from napari_simmat.inference.cache import EMBEDDINGS, EmbeddingCache
 
 
 def iou(a, b):
@@ -205,12 +205,15 @@ def test_an_embedding_is_made_once_and_the_oldest_is_forgotten():
     assert made == ["a", "b", "c", "b"]
 
 
-def test_two_segmenters_of_the_same_pixels_share_one_embedding(two_discs):
-    segmenter, _ = two_discs
-    again = Segmenter(discs()[0])
-    assert again._embedding is segmenter._embedding
+def test_two_segmenters_of_the_same_pixels_share_one_embedding(monkeypatch):
+    encoded, encode = [], Segmenter._encode
+    monkeypatch.setattr(Segmenter, "_encode", lambda self: encoded.append(self) or encode(self))
+    EMBEDDINGS.clear()
+    first, again = Segmenter(discs()[0]), Segmenter(discs()[0])
+    assert encoded == [first]
+    np.testing.assert_array_equal(*(s.predict([(50, 50)])[0] for s in (first, again)))
     other = Segmenter(discs()[0], adapter=Adapter.untrained(discs()[0], mat="paper"))
-    assert other._embedding is not segmenter._embedding
+    assert encoded == [first, other]
 
 
 @pytest.mark.parametrize(

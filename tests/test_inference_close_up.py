@@ -212,8 +212,8 @@ def test_few_close_ups_are_kept(wheel):
     image, _ = wheel
     segmenter = Segmenter(image)
     for top in range(0, 480, 40):
-        embedding = segmenter._embedding_of(CloseUp(image.shape, 1024, part=(top, 0, top + 269, 269)))
-        assert embedding.shape == (1, 256, 42, 42)
+        ground = segmenter._ground_of(CloseUp(image.shape, 1024, part=(top, 0, top + 269, 269)))
+        assert ground.grid == (42, 42)
     assert 0 < len(segmenter._close_ups) <= segmenter_module._CLOSE_UPS
 
 

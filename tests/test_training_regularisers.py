@@ -204,7 +204,7 @@ def test_switched_off_an_adapter_leaves_the_answers_as_they_were_to_the_last_bit
     def answer(adapter=None):
         EMBEDDINGS.clear()
         segmenter = Segmenter(image, adapter=adapter)
-        return segmenter.answer(Prompt().with_point(y, x)), segmenter._embedding
+        return segmenter.answer(Prompt().with_point(y, x)), segmenter._ground.places
 
     base = {name: value.clone() for name, value in load_base_model().sam.state_dict().items()}
     before, embedding = answer()

@@ -18,6 +18,7 @@ from napari_simmat.images.roles import COLOURS
 from napari_simmat.inference.cache import EMBEDDINGS
 from napari_simmat.inference.candidates import Candidates, arrange
 from napari_simmat.inference.close_up import CloseUp, in_view, is_cut, look_ahead, look_closer, step_back
+from napari_simmat.inference.decoder import Ground, PromptDecoder
 from napari_simmat.inference.device import autocast, describe_device, device_choice
 from napari_simmat.inference.frame import LOW, Frame
 from napari_simmat.inference.prompts import Prompt
@@ -26,7 +27,7 @@ from napari_simmat.models import AdaptedSam, Adapter, BaseModel, load_base_model
 _REMEMBERED = 64
 """Answers kept by a segmenter, 0.8 MB each: enough for the clicks on one object."""
 _CLOSE_UPS = 8
-"""Embeddings of close-ups kept by a segmenter, 1.8 MB each."""
+"""Embeddings of close-ups kept by a segmenter, 2.7 MB each."""
 
 
 class Segmenter:
@@ -79,10 +80,12 @@ class Segmenter:
         self.frame = Frame(image.shape, base.sam.side)
         self._sam: AdaptedSam = adapter.build_merged(base.on(self.device))
         self._answers: OrderedDict[tuple[object, ...], Candidates] = OrderedDict()
-        self._close_ups: OrderedDict[CloseUp, Tensor] = OrderedDict()
+        self._close_ups: OrderedDict[CloseUp, Ground] = OrderedDict()
         self._whole_picture: Tensor | None = None
         key = (image.content_key(), adapter.fingerprint, base.sha256, str(self.device), self.blank)
-        self._embedding = EMBEDDINGS.get(key, self._encode)
+        with torch.inference_mode():
+            self._decoder = PromptDecoder(self._sam.sam)
+            self._ground = self._decoder.ground(EMBEDDINGS.get(key, self._encode))
 
     @property
     def device_name(self) -> str:
@@ -166,7 +169,7 @@ class Segmenter:
         """
         found = self.answer(prompt)
         if self._sam.sam.encoder.flexible:
-            self._embedding_of(look_ahead(found.logits[found.shown], found.frame, prompt.points, prompt.box))
+            self._ground_of(look_ahead(found.logits[found.shown], found.frame, prompt.points, prompt.box))
 
     def _check(self, prompt: Prompt) -> None:
         if prompt.is_empty:
@@ -233,15 +236,16 @@ class Segmenter:
         with torch.inference_mode(), autocast(self.device):
             return self._sam.encode(self._input()).float()
 
-    def _embedding_of(self, view: Frame) -> Tensor:
+    def _ground_of(self, view: Frame) -> Ground:
         if not isinstance(view, CloseUp):
-            return self._embedding
+            return self._ground
         if view not in self._close_ups:
             with torch.inference_mode(), autocast(self.device):
                 if self._whole_picture is None:
                     self._whole_picture = self._picture()
                 part = view.cut(self._whole_picture)
-                self._close_ups[view] = self._sam.late(self._sam.early_of(part)).float()
+                embedding = self._sam.late(self._sam.early_of(part)).float()
+                self._close_ups[view] = self._decoder.ground(embedding)
         self._close_ups.move_to_end(view)
         while len(self._close_ups) > _CLOSE_UPS:
             self._close_ups.popitem(last=False)
@@ -264,15 +268,15 @@ class Segmenter:
 
     def _decode_in(self, view: Frame, prompt: Prompt, feedback: Tensor | None) -> Candidates:
         points = [view.to_frame(y, x) for y, x in prompt.points]
-        with torch.inference_mode(), autocast(self.device):
-            logits, scores = self._sam.sam.decode(
-                self._embedding_of(view),
+        with torch.inference_mode():
+            logits, scores = self._decoder.answer(
+                self._ground_of(view),
                 points=self._tensor([points]) if points else None,
                 labels=self._tensor([prompt.labels]) if points else None,
                 boxes=None if prompt.box is None else self._tensor([self._corners(prompt.box, view)]),
                 masks=None if feedback is None else feedback.to(self.device, torch.float32),
             )
-        return arrange(logits[0].float().cpu().numpy(), scores[0].float().cpu().numpy(), view)
+        return arrange(logits.cpu().numpy(), scores.cpu().numpy(), view)
 
     def _corners(self, box: tuple[float, float, float, float], view: Frame) -> list[float]:
         height, width = self.image.shape
