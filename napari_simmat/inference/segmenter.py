@@ -21,6 +21,7 @@ from napari_simmat.inference.close_up import CloseUp, in_view, is_cut, look_ahea
 from napari_simmat.inference.decoder import Ground, PromptDecoder
 from napari_simmat.inference.device import autocast, describe_device, device_choice
 from napari_simmat.inference.frame import LOW, Frame
+from napari_simmat.inference.frozen import freeze
 from napari_simmat.inference.prompts import Prompt
 from napari_simmat.models import AdaptedSam, Adapter, BaseModel, load_base_model
 
@@ -79,6 +80,7 @@ class Segmenter:
             )
         self.frame = Frame(image.shape, base.sam.side)
         self._sam: AdaptedSam = adapter.build_merged(base.on(self.device))
+        freeze(self._sam)
         self._answers: OrderedDict[tuple[object, ...], Candidates] = OrderedDict()
         self._close_ups: OrderedDict[CloseUp, Ground] = OrderedDict()
         self._whole_picture: Tensor | None = None

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from napari_simmat.models.additions import innermost
+from napari_simmat.models.attention import WindowAttention
 
 STRIDE = 16
 EMBEDDING_CHANNELS = 256
@@ -184,6 +185,9 @@ def build_trunk() -> TinyVit:
     )
     last_merge = trunk.get_submodule("stages.3.downsample.conv2.conv")
     assert isinstance(last_merge, nn.Conv2d)
+    for module in trunk.modules():
+        if isinstance(module, Attention):
+            module.__class__ = WindowAttention
     last_merge.stride = (1, 1)
     # Its norm belongs to image classification; SAM's neck takes the map before it.
     trunk.head = nn.Identity()  # type: ignore[assignment]
