@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
+from dataclasses import dataclass
+from typing import Self
 
+import torch
 from torch import Tensor
+
+from napari_simmat.images import MultiChannelImage
+from napari_simmat.inference.device import uses_bfloat16
+from napari_simmat.models import Adapter, BaseModel
+
+_VERSION = 1
+"""To be raised whenever the same image, adapter and model give another embedding."""
 
 
 class EmbeddingCache:
@@ -45,5 +55,51 @@ class EmbeddingCache:
         return sum(t.element_size() * t.nelement() for t in self._entries.values())
 
 
+@dataclass(frozen=True)
+class EmbeddingKeys:
+    """What an embedding depends on, and what its early features do: keys for memory and disk.
+
+    Attributes
+    ----------
+    early, embedding : tuple
+        Of plain values.
+    """
+
+    early: tuple[object, ...]
+    embedding: tuple[object, ...]
+
+    @classmethod
+    def of(
+        cls,
+        image: MultiChannelImage,
+        adapter: Adapter,
+        base: BaseModel,
+        device: torch.device,
+        side: int,
+        blank: Collection[int] = (),
+    ) -> Self:
+        """The keys for an image that is seen by a model with an adapter, at a size, without some channels."""
+        precision = "bfloat16" if uses_bfloat16(device.type) else "float32"
+        common: tuple[object, ...] = (
+            *(_VERSION, str(torch.__version__), base.sha256, image.content_key()),
+            *(side, str(device), precision, *sorted(blank)),
+        )
+        late = tuple(f"encoder.{layer}" for layer in base.sam.encoder.late_layers)
+        decoder = ("mask_decoder.*",)
+        return cls(
+            ("early", *common, adapter.fingerprint_without((*decoder, *late))),
+            ("embedding", *common, adapter.fingerprint_without(decoder)),
+        )
+
+
 EMBEDDINGS = EmbeddingCache()
 """Shared by all segmenters of the process."""
+
+EARLY = EmbeddingCache(64 * 2**20)
+"""Early features, 1.3 to 13 MB each: an adapter that learnt in late layers alone begins there."""
+
+
+def forget() -> None:
+    """Forget all that is kept in memory."""
+    EMBEDDINGS.clear()
+    EARLY.clear()

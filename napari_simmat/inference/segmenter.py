@@ -15,15 +15,19 @@ from napari_simmat.errors import AdapterError, PromptError
 from napari_simmat.images import ModalityProfile, MultiChannelImage
 from napari_simmat.images.modality import COLOUR_MOMENTS
 from napari_simmat.images.roles import COLOURS
-from napari_simmat.inference.cache import EMBEDDINGS
+from napari_simmat.inference.cache import EARLY, EMBEDDINGS, EmbeddingKeys
 from napari_simmat.inference.candidates import Candidates, arrange
 from napari_simmat.inference.close_up import CloseUp, in_view, is_cut, look_ahead, look_closer, step_back
 from napari_simmat.inference.decoder import Ground, PromptDecoder
 from napari_simmat.inference.device import autocast, describe_device, device_choice
 from napari_simmat.inference.frame import LOW, Frame
 from napari_simmat.inference.frozen import freeze
+from napari_simmat.inference.kept import kept_embeddings
 from napari_simmat.inference.prompts import Prompt
 from napari_simmat.models import AdaptedSam, Adapter, BaseModel, load_base_model
+
+DRAFT_SIDE = 448
+"""Longest side of an image of which a draft is made; divisible by 224, so that no attention window is padded."""
 
 _REMEMBERED = 64
 """Answers kept by a segmenter, 0.8 MB each: enough for the clicks on one object."""
@@ -48,6 +52,11 @@ class Segmenter:
     blank : collection of int
         Channels that the model is not to see, by their numbers from 0 among those that it sees. Each is replaced by its
         mean over the image, which is 0 where it is z-scored.
+    keep : bool
+        Keep the embedding on disk (`napari_simmat.inference.kept`), for whoever comes back to the image.
+    draft : bool
+        See the image at less than half the size, in a fifth of the time, to answer the first clicks until the segmenter
+        that sees all of it is there. Not every encoder can, see `can_draft`.
 
     Raises
     ------
@@ -64,6 +73,8 @@ class Segmenter:
         model: BaseModel | None = None,
         device: str | None = None,
         blank: Collection[int] = (),
+        keep: bool = False,
+        draft: bool = False,
     ) -> None:
         self.image = image
         self.device = torch.device(device or device_choice())
@@ -78,16 +89,24 @@ class Segmenter:
                 f"Got {sorted(self.blank)} as channels to leave out, but the model sees "
                 f"{adapter.profile.n_channels}; name them by their numbers from 0."
             )
-        self.frame = Frame(image.shape, base.sam.side)
         self._sam: AdaptedSam = adapter.build_merged(base.on(self.device))
         freeze(self._sam)
+        if draft and not self._sam.sam.encoder.flexible:
+            raise AdapterError(
+                f"The encoder of {base.name} takes images of one size only, so it makes no drafts."
+            )
+        self.is_draft = draft
+        self.frame = Frame(image.shape, DRAFT_SIDE if draft else base.sam.side)
+        self._looks_closer = self._sam.sam.encoder.flexible and not draft
         self._answers: OrderedDict[tuple[object, ...], Candidates] = OrderedDict()
         self._close_ups: OrderedDict[CloseUp, Ground] = OrderedDict()
         self._whole_picture: Tensor | None = None
-        key = (image.content_key(), adapter.fingerprint, base.sha256, str(self.device), self.blank)
+        self._keys = EmbeddingKeys.of(image, adapter, base, self.device, self.frame.side, self.blank)
         with torch.inference_mode():
             self._decoder = PromptDecoder(self._sam.sam)
-            self._ground = self._decoder.ground(EMBEDDINGS.get(key, self._encode))
+            self._ground = self._decoder.ground(
+                EMBEDDINGS.get(self._keys.embedding, lambda: self._embed(keep))
+            )
 
     @property
     def device_name(self) -> str:
@@ -170,7 +189,7 @@ class Segmenter:
             As `answer`.
         """
         found = self.answer(prompt)
-        if self._sam.sam.encoder.flexible:
+        if self._looks_closer:
             self._ground_of(look_ahead(found.logits[found.shown], found.frame, prompt.points, prompt.box))
 
     def _check(self, prompt: Prompt) -> None:
@@ -234,9 +253,23 @@ class Segmenter:
         picture: Tensor = self._sam.mat(self._input())
         return picture
 
+    def _embed(self, keep: bool) -> Tensor:
+        """The embedding, from disk if it is there."""
+        kept = None if self.is_draft else kept_embeddings()
+        found = kept.read(self._keys.embedding) if kept is not None else None
+        if found is not None:
+            return found.to(self.device)
+        made = self._encode()
+        if kept is not None and keep:
+            kept.write(self._keys.embedding, made)
+        return made
+
     def _encode(self) -> Tensor:
         with torch.inference_mode(), autocast(self.device):
-            return self._sam.encode(self._input()).float()
+            return self._sam.late(EARLY.get(self._keys.early, self._encode_early)).float()
+
+    def _encode_early(self) -> Tensor:
+        return self._sam.early_of_frame(self._input(), self.frame.side)
 
     def _ground_of(self, view: Frame) -> Ground:
         if not isinstance(view, CloseUp):
@@ -260,7 +293,7 @@ class Segmenter:
         chosen = previous.shown if prompt.choices[-1] is None else prompt.choices[-1]
         before = previous.logits[chosen]
         view = previous.frame
-        if self._sam.sam.encoder.flexible:
+        if self._looks_closer:
             view = look_closer(before, view, prompt.points, prompt.box)
         while True:
             found = self._decode_in(view, prompt, in_view(before, previous.frame, view))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from napari_simmat.atomic import write_atomically
 from napari_simmat.errors import AdapterError, SimmatError
 from napari_simmat.images import ModalityProfile, MultiChannelImage, profile_for
-from napari_simmat.models.additions import sharing_copy
+from napari_simmat.models.additions import matches, sharing_copy
 from napari_simmat.models.base import BaseModel, load_base_model
 from napari_simmat.models.card import AdapterCard
 from napari_simmat.models.learnt import in_file, put_in_place, taken_out, unknown
@@ -124,11 +124,22 @@ class Adapter:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of all that changes what the model answers; a key for caches and journals."""
+        return self.fingerprint_without(())
+
+    def fingerprint_without(self, parts: tuple[str, ...]) -> str:
+        """Hash of all that changes what the model does before some of its parts.
+
+        Parameters
+        ----------
+        parts : tuple of str
+            Patterns of paths of modules, such as those of the mask decoder: what is learnt there is passed over.
+        """
         digest = hashlib.sha256(self.profile.model_dump_json().encode())
         digest.update(self.card.base_sha256.encode())
         for name, tensor in sorted(self.tensors.items()):
-            digest.update(name.encode())
-            digest.update(tensor.numpy().tobytes())
+            if not matches(name.partition(".")[2], parts) or name.startswith("mat."):
+                digest.update(name.encode())
+                digest.update(tensor.numpy().tobytes())
         return digest.hexdigest()[:16]
 
     def fits(self, image: MultiChannelImage) -> None:

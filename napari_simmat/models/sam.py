@@ -132,13 +132,16 @@ class AdaptedSam(nn.Module):
         return self.sam.encoder.late(features)
 
     def encode(self, x: Tensor) -> Tensor:
-        """Model input (B, C, H, W), longest side `side`, to the embedding of the whole square frame.
+        """Model input (B, C, H, W), longest side `side`, to the embedding of the whole square frame."""
+        return self.late(self.early_of_frame(x, self.sam.side))
+
+    def early_of_frame(self, x: Tensor, side: int) -> Tensor:
+        """Model input (B, C, H, W), longest side `side`, to the early features of the whole square frame.
 
         SAM's decoder was trained on square frames padded with zeros on the right and below, so a whole image is
         encoded as such.
         """
         rgb: Tensor = self.mat(x)
         height, width = rgb.shape[-2:]
-        square = F.pad(rgb, (0, self.sam.side - width, 0, self.sam.side - height))
-        embedding: Tensor = self.sam.encoder(square.contiguous(memory_format=torch.channels_last))
-        return embedding
+        square = F.pad(rgb, (0, side - width, 0, side - height))
+        return self.sam.encoder.early(square.contiguous(memory_format=torch.channels_last))
