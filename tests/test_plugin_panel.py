@@ -451,7 +451,7 @@ def test_the_event_loop_runs_on_while_the_image_is_encoded(open_panel):
         Segmenter._encode = encode
         beat.stop()
 
-    assert [thread.name for thread in threads] == ["simmat-answers"]
+    assert [thread.name for thread in threads] == ["simmat-encodes"] * 2  # a draft, and all of it
     assert any(beats)
 
 

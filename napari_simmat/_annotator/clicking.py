@@ -36,12 +36,15 @@ class Answer:
         How good the model believes each to be, 0 to 1.
     shown : int
         The candidate that stands for the object: the product's choice until the user takes another one.
+    is_draft : bool
+        Whether it is a first look, which another answer to the same prompt will replace.
     """
 
     prompt: Prompt
     masks: tuple[NDArray[np.bool_], ...]
     scores: tuple[float, ...]
     shown: int
+    is_draft: bool = False
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -66,8 +69,6 @@ class Clicking(Session):
         super().__init__(adapter=adapter, journal=journal, executor=executor, device=device)
         self.answer: Answer | None = None
         self._prompts = PromptHistory()
-        # Whoever has jobs done on the spot waits for each of them, also for what may never be needed.
-        self._looks_ahead = executor is not run_now
 
     def set_image(self, image: MultiChannelImage | None) -> None:
         """Work on this image from now on, with an empty prompt; None puts the present one away."""
@@ -91,8 +92,8 @@ class Clicking(Session):
 
     @property
     def is_answered(self) -> bool:
-        """Whether `answer` belongs to the present prompt."""
-        return self.answer is not None and self.answer.prompt is self.prompt
+        """Whether `answer` belongs to the present prompt, and is no draft."""
+        return self.answer is not None and self.answer.prompt is self.prompt and not self.answer.is_draft
 
     def click(self, y: float, x: float, label: int = 1) -> None:
         """Add a point, in image pixels: label 1 on the object, 0 on what is not part of it.
@@ -177,20 +178,25 @@ class Clicking(Session):
         """Have the present prompt answered; without one there is no mask."""
         self._cancel("answer")
         self._cancel("look ahead")
-        segmenter, prompt = self.segmenter, self.prompt
+        segmenter, prompt = self.segmenter or self.draft, self.prompt
         if prompt.is_empty:
             self._show(None)
-        elif segmenter is not None:
+        elif segmenter is not None and not (segmenter.is_draft and prompt.mask is not None):
             self._run(Job("answer", "Segmenting", partial(_answer, segmenter, prompt), self._show))
 
     def _show(self, answer: Answer | None) -> None:
         self.answer = answer
         self.answered.emit(answer)
         segmenter = self.segmenter
-        if self._looks_ahead and answer is not None and self.is_answered and segmenter is not None:
+        if self._works_ahead and answer is not None and self.is_answered and segmenter is not None:
             self._run(
                 Job("look ahead", "Looking closer", partial(_look_ahead, segmenter, answer.prompt), _done)
             )
+
+    def _drafted(self, draft: Segmenter | None) -> None:
+        super()._drafted(draft)
+        if draft is not None and self.segmenter is None:
+            self._ask()
 
     def _encoded(self, version: Version | None, segmenter: Segmenter) -> None:
         super()._encoded(version, segmenter)
@@ -215,4 +221,5 @@ def _done(result: None) -> None:
 def _answer(segmenter: Segmenter, prompt: Prompt, progress: Progress) -> Answer:
     candidates = segmenter.answer(prompt)
     masks = tuple(candidates.mask(i) for i in range(len(candidates.scores)))
-    return Answer(prompt, masks, tuple(float(s) for s in candidates.scores), int(candidates.shown))
+    scores = tuple(float(s) for s in candidates.scores)
+    return Answer(prompt, masks, scores, int(candidates.shown), segmenter.is_draft)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from psygnal import Signal
@@ -13,7 +14,7 @@ from napari_simmat._annotator.objects import ObjectBook
 from napari_simmat._annotator.versions import Version, Versions
 from napari_simmat.errors import AdapterError, Cancelled, ImageError, SimmatError
 from napari_simmat.images import ModalityProfile, MultiChannelImage
-from napari_simmat.inference import Segmenter
+from napari_simmat.inference import Segmenter, is_at_hand
 from napari_simmat.journal import Journal, Story
 from napari_simmat.models import Adapter, load_base_model
 from napari_simmat.models.transfer import canonical_name
@@ -44,12 +45,15 @@ class Session:
         self.image: MultiChannelImage | None = None
         self.book: ObjectBook | None = None
         self.segmenter: Segmenter | None = None
+        self.draft: Segmenter | None = None  # answers until the segmenter is there
         self.versions = Versions()
         self._books: dict[str, ObjectBook] = {}
         self._journal = journal
         self._execute = executor
         self._device = device
         self._jobs: dict[Kind, Job] = {}
+        # Whoever has jobs done on the spot waits for each of them, also for what may never be needed.
+        self._works_ahead = executor is not run_now
         if adapter is not None:
             self.versions.use(self.versions.add(adapter, adapter.card.name))
 
@@ -59,9 +63,9 @@ class Session:
             self.book.sync()
             if self.book.is_blank:  # of a stack or a large image many are looked at and few worked on
                 self._books.pop(self.book.image.identity, None)
-        for kind in ("open", "encode", "answer"):
+        for kind in ("open", "draft", "encode", "answer", "ahead"):
             self._cancel(kind)
-        self.image, self.book, self.segmenter = image, None, None
+        self.image, self.book, self.segmenter, self.draft = image, None, None, None
         self.image_changed.emit(image)
         if image is not None:
             self._open(image)
@@ -79,7 +83,9 @@ class Session:
     def cancel_encoding(self) -> bool:
         """Do without the embedding that is on its way; False if there is none."""
         was_encoding = self.is_encoding
+        self._cancel("draft")
         self._cancel("encode")
+        self.draft = None
         self._nothing_answers()
         return was_encoding
 
@@ -145,7 +151,7 @@ class Session:
 
         def work(progress: Progress) -> Segmenter:
             adapter = Adapter.untrained(image, profile=profile, mat=mat)
-            return Segmenter(image, adapter=adapter, device=device)
+            return Segmenter(image, adapter=adapter, device=device, keep=True)
 
         def take(segmenter: Segmenter) -> None:
             version = self.versions.add(segmenter.adapter, name, untrained_for=image)
@@ -234,19 +240,58 @@ class Session:
         self.objects_changed.emit()
         self._encode()
 
+    def encode_ahead(self, images: Sequence[Callable[[], MultiChannelImage]]) -> None:
+        """Encode images that may be opened next, one after the other, unless something else comes.
+
+        Parameters
+        ----------
+        images : sequence of callable
+            Each gives an image; called on another thread.
+        """
+        device = self._device
+        if not images or not self._works_ahead:
+            return
+
+        def work(progress: Progress) -> None:
+            for open_one in images:
+                if job.cancel.is_set():
+                    return
+                image = open_one()
+                version = self.versions.fitting(image)
+                adapter = version.adapter if version is not None else Adapter.untrained(image)
+                if not job.cancel.is_set() and not is_at_hand(image, adapter, device=device):
+                    Segmenter(image, adapter=adapter, device=device, keep=True)
+
+        job = Job("ahead", "Encoding what may come next", work, lambda _: None)
+        self._run(job)
+
     def _encode(self) -> None:
         image, device = self._need_image(), self._device
         version = self.versions.fitting(image)
+        for kind in ("draft", "encode", "ahead"):
+            self._cancel(kind)
+        adapter = cache(lambda: version.adapter if version is not None else Adapter.untrained(image))
+        if self.segmenter is None and self._works_ahead:
+
+            def sketch(progress: Progress) -> Segmenter | None:
+                if not load_base_model().sam.encoder.flexible or is_at_hand(image, adapter(), device=device):
+                    return None
+                return Segmenter(image, adapter=adapter(), device=device, draft=True)
+
+            self._run(Job("draft", f"Looking at {image.name}", sketch, self._drafted))
 
         def work(progress: Progress) -> Segmenter:
-            adapter = version.adapter if version is not None else Adapter.untrained(image)
-            return Segmenter(image, adapter=adapter, device=device)
+            return Segmenter(image, adapter=adapter(), device=device, keep=True)
 
-        self._cancel("encode")
         self._run(Job("encode", f"Encoding {image.name}", work, partial(self._encoded, version)))
 
+    def _drafted(self, draft: Segmenter | None) -> None:
+        if self.segmenter is None:
+            self.draft = draft
+
     def _encoded(self, version: Version | None, segmenter: Segmenter) -> None:
-        self.segmenter = segmenter
+        self.segmenter, self.draft = segmenter, None
+        self._cancel("draft")
         if version is None:
             image = segmenter.image
             more = f" ({image.name}, {image.modality})" if self.versions.all else ""
@@ -281,7 +326,10 @@ class Session:
             job.cancel.set()
 
     def _job_failed(self, job: Job, error: Exception) -> None:
+        if job.kind in ("draft", "ahead"):
+            return  # whoever needs the image will be told
         if job.kind in ("encode", "answer"):
+            self.draft = None
             self._nothing_answers()
         if isinstance(error, Cancelled):
             return

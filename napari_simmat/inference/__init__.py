@@ -5,7 +5,7 @@ from napari_simmat.inference.device import autocast, describe_device, device_cho
 from napari_simmat.inference.frame import Frame
 from napari_simmat.inference.prompts import Prompt
 from napari_simmat.inference.regions import region_around
-from napari_simmat.inference.segmenter import Segmenter
+from napari_simmat.inference.segmenter import Segmenter, is_at_hand
 
 __all__ = [
     "Candidates",
@@ -15,5 +15,6 @@ __all__ = [
     "autocast",
     "describe_device",
     "device_choice",
+    "is_at_hand",
     "region_around",
 ]

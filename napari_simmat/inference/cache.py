@@ -46,6 +46,11 @@ class EmbeddingCache:
                 self._entries.popitem(last=False)
         return made
 
+    def __contains__(self, key: Hashable) -> bool:
+        """Whether an embedding is there."""
+        with self._lock:
+            return key in self._entries
+
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:

@@ -35,6 +35,19 @@ _CLOSE_UPS = 8
 """Embeddings of close-ups kept by a segmenter, 2.7 MB each."""
 
 
+def is_at_hand(
+    image: MultiChannelImage, adapter: Adapter, *, model: BaseModel | None = None, device: str | None = None
+) -> bool:
+    """Whether the embedding of an image is in memory or on disk, so that a segmenter encodes nothing."""
+    base = load_base_model() if model is None else model
+    where = torch.device(device or device_choice())
+    key = EmbeddingKeys.of(image, adapter, base, where, base.sam.side).embedding
+    if key in EMBEDDINGS:
+        return True
+    kept = kept_embeddings()
+    return kept is not None and key in kept
+
+
 class Segmenter:
     """Segments objects of one image.
 

@@ -21,6 +21,7 @@ from napari_simmat.plugin.geometry import to_pixels
 from napari_simmat.plugin.image_choice import ImageChoice
 from napari_simmat.plugin.keys import CanvasKeys
 from napari_simmat.plugin.mouse import CanvasMouse
+from napari_simmat.plugin.neighbours import Neighbours
 from napari_simmat.plugin.stage import Stage
 from napari_simmat.plugin.thumbnails import Backdrop, backdrop
 
@@ -63,6 +64,7 @@ class Controller(QObject):
         self._waiting: tuple[float, float, Callable[[int, int], object]] | None = None
         self._mouse = CanvasMouse(viewer, on_click=self._on_click, on_drag=self._on_drag, on_box=self._on_box)
         self._keys = CanvasKeys(viewer, self._actions(), self._wants_keys, self)
+        self._neighbours = Neighbours(self.annotator, self.images, self.executor, self)
         self._drops = Drops(viewer, self.executor, self._on_problem, self)
         self._sync = QTimer(self)
         self._sync.setSingleShot(True)
@@ -218,6 +220,7 @@ class Controller(QObject):
             self._sync.stop,
             self._keys.close,
             self._drops.close,
+            self._neighbours.close,
             self._mouse.close,
             self.images.close,
             self.stage.close,

@@ -1,4 +1,4 @@
-"""Three long-lived threads: one answers, one learns, one draws, so that nobody waits for a training to click."""
+"""Four long-lived threads: one answers, one encodes, one learns, one draws, so that nobody waits to click."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from napari_simmat.plugin.worker import Worker
 
 DRAWING = ("show", "ranges", "legend", "limits", "spectrum", "statistics", "histograms")
 """Kinds of jobs that only draw: what people look at while the model is busy."""
+
+ENCODING = ("draft", "encode", "ahead")
+"""Kinds of jobs that make the model see an image, during which drafts are answered with."""
 
 LONG = ("train", "attribution")
 """Kinds of jobs that people start and then go on clicking."""
@@ -28,6 +31,7 @@ class Executor(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._answering = Worker("simmat-answers", self)
+        self._encoding = Worker("simmat-encodes", self)
         self._learning = Worker("simmat-learns", self)
         self._drawing = Worker("simmat-draws", self)
         for worker in self.workers:
@@ -37,18 +41,24 @@ class Executor(QObject):
         """Run a job on the thread for its kind."""
         if job.kind in DRAWING:
             self._drawing.submit(job)
+        elif job.kind in ENCODING:
+            self._encoding.submit(job)
         else:
             (self._learning if job.kind in LONG else self._answering).submit(job)
 
     @property
-    def workers(self) -> tuple[Worker, Worker, Worker]:
-        """The thread that answers, the one that learns and the one that draws."""
-        return self._answering, self._learning, self._drawing
+    def workers(self) -> tuple[Worker, Worker, Worker, Worker]:
+        """The thread that answers, the one that encodes, the one that learns and the one that draws."""
+        return self._answering, self._encoding, self._learning, self._drawing
 
     @property
     def current(self) -> Job | None:
-        """The job that people wait for most: a long one, else what the other thread does."""
-        return self._learning.current or self._answering.current
+        """The job that people wait for most: a long one, else what is encoded, else what is answered."""
+        encoding = self._encoding.current
+        unasked = encoding is not None and encoding.kind == "ahead"
+        return (
+            self._learning.current or (None if unasked else encoding) or self._answering.current or encoding
+        )
 
     def stop(self) -> None:
         """Cancel everything and end all threads at their next step; returns at once."""
