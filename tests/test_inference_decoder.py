@@ -7,8 +7,8 @@ import copy
 import pytest
 import torch
 
+from napari_simmat.inference import compute
 from napari_simmat.inference import decoder as module
-from napari_simmat.inference import device
 from napari_simmat.inference.decoder import PromptDecoder
 from napari_simmat.models import load_base_model
 from napari_simmat.models.lora import LoRALinear, merge
@@ -26,7 +26,7 @@ def sam():
 @pytest.fixture
 def exact(monkeypatch):
     """In float32 also where the processor has bfloat16."""
-    for place in (module, device):
+    for place in (module, compute):
         monkeypatch.setattr(place, "uses_bfloat16", lambda device_type: False)
 
 

@@ -188,6 +188,8 @@ class Clicking(Session):
         self.answer = answer
         self.answered.emit(answer)
         segmenter = self.segmenter
+        if segmenter is not None:
+            self._tell_note(segmenter)
         if self._works_ahead and answer is not None and self.is_answered and segmenter is not None:
             self._run(
                 Job("look ahead", "Looking closer", partial(_look_ahead, segmenter, answer.prompt), _done)

@@ -300,6 +300,13 @@ class Session:
             self.versions.use(version)
         self.versions_changed.emit()
         self.encoded.emit(segmenter)
+        self._tell_note(segmenter)
+
+    def _tell_note(self, segmenter: Segmenter) -> None:
+        """Say once what the model had to do otherwise."""
+        if segmenter.note:
+            self.problem.emit(segmenter.note)
+            segmenter.note = ""
 
     # ------------------------------------------------------------------ jobs
 

@@ -1,7 +1,7 @@
 """What it answers: prompts, the segmenter, embedding cache, device and precision. torch, no Qt."""
 
 from napari_simmat.inference.candidates import Candidates
-from napari_simmat.inference.device import autocast, describe_device, device_choice
+from napari_simmat.inference.compute import autocast, describe_device, device_choice, first_that_fits
 from napari_simmat.inference.frame import Frame
 from napari_simmat.inference.prompts import Prompt
 from napari_simmat.inference.regions import region_around
@@ -15,6 +15,7 @@ __all__ = [
     "autocast",
     "describe_device",
     "device_choice",
+    "first_that_fits",
     "is_at_hand",
     "region_around",
 ]

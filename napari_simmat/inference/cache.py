@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from napari_simmat.images import MultiChannelImage
-from napari_simmat.inference.device import uses_bfloat16
+from napari_simmat.inference.compute import uses_bfloat16
 from napari_simmat.models import Adapter, BaseModel
 
 _VERSION = 1

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from segment_anything.modeling.transformer import Attention, TwoWayAttentionBlock
 from torch import Tensor, nn
 
-from napari_simmat.inference.device import autocast, uses_bfloat16
+from napari_simmat.inference.compute import autocast, uses_bfloat16
 from napari_simmat.models import Sam
 
 __all__ = ["Ground", "PromptDecoder"]

@@ -15,7 +15,7 @@ from segment_anything.modeling.common import LayerNorm2d
 from timm.models.tiny_vit import MBConv, NormMlp, PatchEmbed, PatchMerging
 from torch import Tensor, nn
 
-from napari_simmat.inference.device import uses_bfloat16
+from napari_simmat.inference.compute import uses_bfloat16
 from napari_simmat.models import AdaptedSam
 from napari_simmat.models.additions import sharing_copy
 from napari_simmat.models.encoders import ImageEncoder, TinyViTEncoder

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,8 +19,8 @@ from napari_simmat.images.roles import COLOURS
 from napari_simmat.inference.cache import EARLY, EMBEDDINGS, EmbeddingKeys
 from napari_simmat.inference.candidates import Candidates, arrange
 from napari_simmat.inference.close_up import CloseUp, in_view, is_cut, look_ahead, look_closer, step_back
+from napari_simmat.inference.compute import autocast, describe_device, device_choice, first_that_fits
 from napari_simmat.inference.decoder import Ground, PromptDecoder
-from napari_simmat.inference.device import autocast, describe_device, device_choice
 from napari_simmat.inference.frame import LOW, Frame
 from napari_simmat.inference.frozen import freeze
 from napari_simmat.inference.kept import kept_embeddings
@@ -28,6 +29,8 @@ from napari_simmat.models import AdaptedSam, Adapter, BaseModel, load_base_model
 
 DRAFT_SIDE = 448
 """Longest side of an image of which a draft is made; divisible by 224, so that no attention window is padded."""
+
+NO_ROOM = "The GPU has no memory left for this image, so the model answers on the CPU; close other programs."
 
 _REMEMBERED = 64
 """Answers kept by a segmenter, 0.8 MB each: enough for the clicks on one object."""
@@ -71,6 +74,11 @@ class Segmenter:
         See the image at less than half the size, in a fifth of the time, to answer the first clicks until the segmenter
         that sees all of it is there. Not every encoder can, see `can_draft`.
 
+    Attributes
+    ----------
+    note : str
+        What people are to be told, such as that a GPU had too little memory; often empty.
+
     Raises
     ------
     AdapterError
@@ -90,7 +98,6 @@ class Segmenter:
         draft: bool = False,
     ) -> None:
         self.image = image
-        self.device = torch.device(device or device_choice())
         base = load_base_model() if model is None else model
         if adapter is None:
             adapter = Adapter.untrained(image, profile=profile, base=base)
@@ -102,19 +109,31 @@ class Segmenter:
                 f"Got {sorted(self.blank)} as channels to leave out, but the model sees "
                 f"{adapter.profile.n_channels}; name them by their numbers from 0."
             )
-        self._sam: AdaptedSam = adapter.build_merged(base.on(self.device))
-        freeze(self._sam)
-        if draft and not self._sam.sam.encoder.flexible:
+        if draft and not base.sam.encoder.flexible:
             raise AdapterError(
                 f"The encoder of {base.name} takes images of one size only, so it makes no drafts."
             )
         self.is_draft = draft
         self.frame = Frame(image.shape, DRAFT_SIDE if draft else base.sam.side)
-        self._looks_closer = self._sam.sam.encoder.flexible and not draft
+        self._looks_closer = base.sam.encoder.flexible and not draft
+        self._base = base
         self._answers: OrderedDict[tuple[object, ...], Candidates] = OrderedDict()
         self._close_ups: OrderedDict[CloseUp, Ground] = OrderedDict()
+        where = device or device_choice()
+        places = (where,) if torch.device(where).type == "cpu" else (where, "cpu")
+        _, way = first_that_fits([partial(self._settle, place, keep) for place in places])
+        self.note = NO_ROOM if way else ""
+
+    def _settle(self, device: str, keep: bool) -> None:
+        """Bring the model to a device and have it see the image there."""
+        self.device = torch.device(device)
+        self._sam: AdaptedSam = self.adapter.build_merged(self._base.on(self.device))
+        freeze(self._sam)
+        self._close_ups.clear()
         self._whole_picture: Tensor | None = None
-        self._keys = EmbeddingKeys.of(image, adapter, base, self.device, self.frame.side, self.blank)
+        self._keys = EmbeddingKeys.of(
+            self.image, self.adapter, self._base, self.device, self.frame.side, self.blank
+        )
         with torch.inference_mode():
             self._decoder = PromptDecoder(self._sam.sam)
             self._ground = self._decoder.ground(
@@ -181,7 +200,11 @@ class Segmenter:
         for step in prompt.steps():
             key = step.key()
             if key not in self._answers:
-                self._answers[key] = self._decode(step, previous)
+                decode = partial(self._decode, step, previous)
+                on_cpu = partial(self._on_cpu, decode)
+                ways = (decode,) if self.device.type == "cpu" else (decode, on_cpu)
+                self._answers[key], way = first_that_fits(ways)
+                self.note = NO_ROOM if way else self.note
             self._answers.move_to_end(key)
             previous = self._answers[key]
         while len(self._answers) > _REMEMBERED:
@@ -190,6 +213,10 @@ class Segmenter:
         if prompt.candidate is not None:
             previous = dataclasses.replace(previous, shown=prompt.candidate)
         return previous
+
+    def _on_cpu(self, decode: Callable[[], Candidates]) -> Candidates:
+        self._settle("cpu", keep=False)
+        return decode()
 
     def look_ahead(self, prompt: Prompt) -> None:
         """Encode the close-up that a correction of this answer most likely needs, so that the click itself is quick.

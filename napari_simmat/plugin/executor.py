@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from qtpy.QtCore import QObject, Signal
 
 from napari_simmat.annotator import Job
+from napari_simmat.inference.compute import take_threads
 from napari_simmat.plugin.worker import Worker
 
 DRAWING = ("show", "ranges", "legend", "limits", "spectrum", "statistics", "histograms")
@@ -30,9 +33,11 @@ class Executor(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._answering = Worker("simmat-answers", self)
-        self._encoding = Worker("simmat-encodes", self)
-        self._learning = Worker("simmat-learns", self)
+        # Learning goes on while people click, so it leaves one core to the window.
+        spare_one = partial(take_threads, spare=1)
+        self._answering = Worker("simmat-answers", self, prepare=take_threads)
+        self._encoding = Worker("simmat-encodes", self, prepare=take_threads)
+        self._learning = Worker("simmat-learns", self, prepare=spare_one)
         self._drawing = Worker("simmat-draws", self)
         for worker in self.workers:
             worker.changed.connect(self.changed)

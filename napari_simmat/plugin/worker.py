@@ -29,6 +29,8 @@ class Worker(QObject):
     name : str
         Of the thread, for debuggers.
     parent : QObject, optional
+    prepare : callable, optional
+        Called on the thread before each job.
     """
 
     changed = Signal()
@@ -38,14 +40,16 @@ class Worker(QObject):
     _raised = Signal(object, object)
     _reported = Signal(object, int, int, float)
 
-    def __init__(self, name: str, parent: QObject | None = None) -> None:
+    def __init__(
+        self, name: str, parent: QObject | None = None, *, prepare: Callable[[], None] | None = None
+    ) -> None:
         super().__init__(parent)
         self.current: Job | None = None
         self._is_stopped = False
         self._finished.connect(self._on_finished)
         self._raised.connect(self._on_raised)
         self._reported.connect(self._on_reported)
-        self._thread = _Thread(name, weakref.ref(self))
+        self._thread = _Thread(name, weakref.ref(self), prepare)
         self._thread.start()
 
     def submit(self, job: Job) -> None:
@@ -92,9 +96,11 @@ class Worker(QObject):
 class _Thread(threading.Thread):
     """The thread behind a `Worker`; it may outlive the worker by one step, so it only holds it weakly."""
 
-    def __init__(self, name: str, owner: weakref.ref[Worker]) -> None:
+    def __init__(
+        self, name: str, owner: weakref.ref[Worker], prepare: Callable[[], None] | None = None
+    ) -> None:
         super().__init__(name=name, daemon=True)
-        self._owner = owner
+        self._owner, self._prepare = owner, prepare
         self._waiting: dict[str, Job] = {}
         self._running: Job | None = None
         self._stopped = False
@@ -138,6 +144,8 @@ class _Thread(threading.Thread):
         try:
             if job.cancel.is_set():
                 raise Cancelled(f"{job.title} was cancelled.")
+            if self._prepare is not None:
+                self._prepare()
             result = job.work(lambda *report: self._tell(lambda o: o._reported.emit(job, *report)))
         except Exception as error:
             failure = error

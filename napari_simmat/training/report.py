@@ -36,6 +36,10 @@ class Run:
         Objects that decided when to stop, and nothing else.
     best_step : int or None
         The step whose weights were taken, where objects watched.
+    device : str
+        Where it was trained.
+    note : str
+        A sentence on what had to be done otherwise than was asked, if anything.
     """
 
     adapter: Adapter
@@ -44,6 +48,8 @@ class Run:
     parameters: int
     watching: int = 0
     best_step: int | None = None
+    device: str = ""
+    note: str = ""
 
     def facts(self, *, began: float, device: str) -> dict[str, Any]:
         """Fields of a report that follow from the training; the round began at `began`, by `time.perf_counter`."""

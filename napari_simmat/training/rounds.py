@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
+import torch
 from torch import nn
 
 from napari_simmat.errors import TrainingError
-from napari_simmat.inference import device_choice
+from napari_simmat.inference import device_choice, first_that_fits
 from napari_simmat.models import AdaptedSam, Adapter, BaseModel, load_base_model
 from napari_simmat.training.corrections import Correction, Corrections
 from napari_simmat.training.gate import Split, one_click_iou, splits
@@ -85,7 +87,7 @@ def learn(
     kept = before is None or after is None or after >= before
     held_out = sum(len(fold.judge) for fold in folds)
     report = TrainingReport(
-        **run.facts(began=began, device=where),
+        **run.facts(began=began, device=run.device or where),
         mode=mode,
         strategy=str(recipe.strategy),
         recipe=settings.recipe,
@@ -98,7 +100,7 @@ def learn(
         held_out_before=before,
         held_out_after=after,
         kept=kept,
-        reason=_verdict(kept, before, after, held_out, leave_one_out=few) if gate else NO_GATE,
+        reason=(_verdict(kept, before, after, held_out, leave_one_out=few) if gate else NO_GATE) + run.note,
     )
     return (run.version(report) if kept else present), report
 
@@ -130,10 +132,21 @@ class _Task:
         return self.settings.learning_rate
 
     def train(self, corrections: Sequence[Correction]) -> Run:
-        """One training on some corrections."""
+        """One training on some corrections; where a GPU has too little memory, with fewer clicks a step or on the CPU."""
+        most = self.recipe.prompts
+        ways = [(self.device, most)]
+        if torch.device(self.device).type != "cpu":
+            ways += [(self.device, max(1, most // 4)), ("cpu", most)]
+        done = self.watch.done
+        run, way = first_that_fits([partial(self._train, corrections, done, *each) for each in ways])
+        device, prompts = ways[way]
+        return replace(run, device=device, note=_fallen_back(device, prompts) if way else "")
+
+    def _train(self, corrections: Sequence[Correction], done: int, device: str, prompts: int) -> Run:
+        self.watch.done = done
         rng = np.random.default_rng(self.settings.seed)
         settings, method = self.settings, self.method
-        model = self.recipe.build(self.start, self.base.on(self.device), settings.seed)
+        model = self.recipe.build(self.start, self.base.on(device), settings.seed)
         trained = self.recipe.unfreeze(model)
         stops = method.early_stopping if settings.early_stopping is None else settings.early_stopping
         averaged = method.ema if settings.ema is None else settings.ema
@@ -162,7 +175,7 @@ class _Task:
                 method,
                 steps=self.steps,
                 rates=self._rates(model, trained),
-                prompts=self.recipe.prompts,
+                prompts=prompts,
                 rng=rng,
                 watch=self.watch,
                 l2=settings.l2,
@@ -214,6 +227,11 @@ class _Task:
         draw = self.method.sampler(self.recipe, model, self.start, watching, rng)
         samples = [draw(rng) for _ in range(min(_MOST_WINDOWS, len(watching)))]
         return Stopping(parameters, lambda: window_iou(model, samples), self.steps)
+
+
+def _fallen_back(device: str, prompts: int) -> str:
+    how = "on the CPU" if device == "cpu" else f"with {prompts} clicks a step"
+    return f" The GPU had too little memory, so it was trained {how}."
 
 
 def _both(parts: tuple[list[Correction], list[Correction]]) -> tuple[list[Correction], list[Correction]]:
