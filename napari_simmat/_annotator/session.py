@@ -240,6 +240,11 @@ class Session:
         self.objects_changed.emit()
         self._encode()
 
+    def see_again(self) -> None:
+        """Have the model see the image again, after it was decided to compute on another device or otherwise."""
+        if self.image is not None and self.book is not None:
+            self._encode()
+
     def encode_ahead(self, images: Sequence[Callable[[], MultiChannelImage]]) -> None:
         """Encode images that may be opened next, one after the other, unless something else comes.
 

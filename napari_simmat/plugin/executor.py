@@ -10,7 +10,7 @@ from napari_simmat.annotator import Job
 from napari_simmat.inference.compute import take_threads
 from napari_simmat.plugin.worker import Worker
 
-DRAWING = ("show", "ranges", "legend", "limits", "spectrum", "statistics", "histograms")
+DRAWING = ("show", "ranges", "legend", "limits", "spectrum", "statistics", "histograms", "kept")
 """Kinds of jobs that only draw: what people look at while the model is busy."""
 
 ENCODING = ("draft", "encode", "ahead")

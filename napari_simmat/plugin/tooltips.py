@@ -12,6 +12,11 @@ SAMPLE_FORMAT = "What the stored numbers mean. Where the file does not say it, t
 ASSUMED = "What the reader took for granted. Change it above where it is wrong."
 LARGE = "The region is read at full resolution, at most 2048 x 2048 pixels. Objects of other regions stay in sight."
 DEVICE = "Where the model runs; the fastest device of this computer is chosen."
+COMPUTE = "Where and how the model computes, and what it keeps on disk."
+PRECISION = "Of the products in the network: bfloat16 is faster where the processor has it, masks are almost the same."
+THREADS = "How many cores the model uses; learning leaves one of them to the window."
+KEPT = "Embeddings of images that were opened before: these need no encoding. The oldest go when there are too many."
+CLEAR_KEPT = "Remove all embeddings from the disk. Nothing is lost: they are made again when they are needed."
 VERSION = (
     "The adapter that answers. Each training that helps makes a new version; you can go back to any of them."
 )

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.controller import Controller
+from napari_simmat.plugin.sections.computing import Computing
 from napari_simmat.plugin.sections.section import Section, button, combo, fill, small_text
 
 _FILES = "Adapter (*.safetensors)"
@@ -34,6 +35,8 @@ class ModelSection(Section):
         self.add_row(self.device)
         self.add_row(self.version, label="Adapter")
         self.add_row(self.undo, self.redo, self.load, self.save)
+        self.computing = Computing(controller)
+        self.body.addWidget(self.computing)
         annotator = controller.annotator
         self.version.activated.connect(controller.use_version)
         self.undo.clicked.connect(lambda: annotator.undo_training())
