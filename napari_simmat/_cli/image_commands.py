@@ -169,7 +169,11 @@ def segment(
                     "around the first click or the box, as in the window."
                 )
             segmenter = Segmenter(
-                seen, adapter=load_adapter(adapter), profile=wanted, model=load_model(model, checkpoint)
+                seen,
+                adapter=load_adapter(adapter),
+                profile=wanted,
+                model=load_model(model, checkpoint),
+                keep=True,
             )
             answer = segmenter.answer(asked.shifted(-top, -left))
             mask = np.zeros(image.shape, bool)

@@ -10,7 +10,7 @@ from napari_simmat.images.dataset import _by_stem
 from napari_simmat.images.image import MultiChannelImage
 from napari_simmat.images.readers import open_image
 
-__all__ = ["open_images"]
+__all__ = ["image_paths", "open_images"]
 
 
 def open_images(
@@ -36,6 +36,20 @@ def open_images(
     ImageError
         The folder is missing or without images, or one cannot be read.
     """
+    return [
+        open_image(path, modality=modality, channel_axis=channel_axis, sample_format=sample_format)
+        for path in image_paths(folder)[:limit]
+    ]
+
+
+def image_paths(folder: str | os.PathLike[str]) -> list[Path]:
+    """Where the images of a dataset are, in the order of their stems.
+
+    Raises
+    ------
+    ImageError
+        The folder is missing or without images.
+    """
     place = Path(folder) / "images"
     if not place.is_dir():
         raise ImageError(f"There is no folder {place}, expected a dataset: a folder with images/ in it.")
@@ -43,7 +57,4 @@ def open_images(
     found |= {path.name: path for path in place.iterdir() if path.is_dir() and path.suffix.lower() != ".zarr"}
     if not found:
         raise ImageError(f"In {place} there is no image; put some there.")
-    return [
-        open_image(found[stem], modality=modality, channel_axis=channel_axis, sample_format=sample_format)
-        for stem in sorted(found)[:limit]
-    ]
+    return [found[stem] for stem in sorted(found)]

@@ -39,13 +39,21 @@ _CLOSE_UPS = 8
 
 
 def is_at_hand(
-    image: MultiChannelImage, adapter: Adapter, *, model: BaseModel | None = None, device: str | None = None
+    image: MultiChannelImage,
+    adapter: Adapter,
+    *,
+    model: BaseModel | None = None,
+    device: str | None = None,
+    in_memory: bool = True,
 ) -> bool:
-    """Whether the embedding of an image is in memory or on disk, so that a segmenter encodes nothing."""
+    """Whether the embedding of an image is in memory (or not, if that does not count) or on disk.
+
+    If so, a segmenter has nothing to encode.
+    """
     base = load_base_model() if model is None else model
     where = torch.device(device or device_choice())
     key = EmbeddingKeys.of(image, adapter, base, where, base.sam.side).embedding
-    if key in EMBEDDINGS:
+    if in_memory and key in EMBEDDINGS:
         return True
     kept = kept_embeddings()
     return kept is not None and key in kept
