@@ -79,6 +79,28 @@ def test_with_everything_that_can_be_learnt(exact, strategy):
     assert difference < 5e-4
 
 
+@pytest.mark.parametrize("shape", [(1024, 96), (272, 64), (512, 64), (256, 64), (240, 64)])
+def test_strip_by_strip_nothing_is_changed(exact, shape):
+    encoder = load_base_model().sam.encoder
+    rgb = inputs(3, shape)
+    with torch.inference_mode():
+        found = FrozenEncoder(encoder).early(rgb)
+        expected = encoder.early(rgb)
+    assert found.shape == expected.shape
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_the_first_convolutions_are_never_given_more_than_a_strip(monkeypatch):
+    heights = []
+    frozen = FrozenEncoder(load_base_model().sam.encoder)
+    patch = frozen._own.trunk.patch_embed
+    patch.register_forward_pre_hook(lambda module, given: heights.append(given[0].shape[2]))
+    with torch.inference_mode():
+        frozen.early(inputs(3, (1024, 64)))
+    assert len(heights) == 4
+    assert max(heights) == 256 + 2 * 16
+
+
 def test_neither_the_base_model_nor_the_adapter_is_changed():
     base = load_base_model()
     before = {name: value.clone() for name, value in base.sam.state_dict().items()}

@@ -30,6 +30,12 @@ _FOLLOWED: dict[type[nn.Module], tuple[tuple[str, str], ...]] = {
 }
 """In which modules which activation follows which layer."""
 
+_STRIP = 256
+"""Rows of the picture that go through the first convolutions at once, so that what comes out fits into the caches."""
+_STRIDE = 8
+_HALO = 2 * _STRIDE
+"""Rows on either side that these convolutions look at, to the next multiple of their stride: 15."""
+
 
 def freeze(model: AdaptedSam) -> None:
     """Put a faster encoder in the place of a model's own, where there is one for its kind.
@@ -55,8 +61,10 @@ class FrozenEncoder(ImageEncoder):
         device = next(encoder.parameters()).device
         self._type = torch.bfloat16 if uses_bfloat16(device.type) else torch.float32
         own = sharing_copy(encoder)
-        assert isinstance(own, ImageEncoder)
-        self._own: ImageEncoder = own
+        assert isinstance(own, TinyViTEncoder)
+        self._own: TinyViTEncoder = own
+        # A stem of another kind may look at the whole picture at once.
+        self._in_strips = device.type == "cpu" and isinstance(own.get_submodule(own.kernel), nn.Conv2d)
         for module in list(self._own.modules()):
             _convert(module, self._type)
         if _fuses(device.type):
@@ -66,8 +74,26 @@ class FrozenEncoder(ImageEncoder):
         """Stem and first stages, see `ImageEncoder.early`."""
         with torch.autocast(rgb.device.type, enabled=False):
             x = rgb.to(self._type).contiguous(memory_format=torch.channels_last)
-            features: Tensor = self._own.early(x)
-        return features
+            if not self._in_strips or x.shape[2] <= _STRIP:
+                return self._own.early(x)
+            trunk = self._own.trunk
+            blocks = trunk.get_submodule("stages.1.blocks")
+            x = blocks(self._start(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+            for stage in list(trunk.stages)[2:-1]:
+                x = stage(x)
+        return x
+
+    def _start(self, x: Tensor) -> Tensor:
+        """What comes before the first attention, strip by strip: it is all convolutions, so nothing is changed by it."""
+        trunk, rows, parts = self._own.trunk, x.shape[2], []
+        downsample = trunk.get_submodule("stages.1.downsample")
+        for top in range(0, rows, _STRIP):
+            first, last = max(0, top - _HALO), min(rows, top + _STRIP + _HALO)
+            part = trunk.stages[0](trunk.patch_embed(x[:, :, first:last]))
+            part = downsample(part)
+            end = min(rows, top + _STRIP)
+            parts.append(part[:, :, (top - first) // _STRIDE : -(-(end - first) // _STRIDE)])
+        return torch.cat(parts, 2)
 
     def late(self, features: Tensor) -> Tensor:
         """Last stage and neck, see `ImageEncoder.late`."""
