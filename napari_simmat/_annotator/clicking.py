@@ -57,6 +57,9 @@ class Clicking(Session):
 
     prompt_changed = Signal(object)
     answered = Signal(object)  # an Answer, or None when there is no mask to show
+    previewed = Signal(
+        object
+    )  # the Answer to a click that was not done, or None when it is not to be shown any more
 
     def __init__(
         self,
@@ -133,6 +136,35 @@ class Clicking(Session):
         """Ask with all the clicks of another prompt at once, for example one from the journal."""
         self._push(prompt)
 
+    def preview(self, y: float, x: float) -> bool:
+        """Have found what a click there would give, while there is no prompt; `previewed` brings it.
+
+        Returns
+        -------
+        bool
+            False if nothing can be previewed there now.
+        """
+        segmenter, image = self.segmenter, self.image
+        if segmenter is None or image is None or not self.prompt.is_empty:
+            return False
+        height, width = image.shape
+        if not (-0.5 <= y < height - 0.5 and -0.5 <= x < width - 0.5):
+            return False
+        prompt = Prompt().with_point(y, x)
+        self._run(
+            Job("preview", "Looking under the mouse", partial(_answer, segmenter, prompt), self._show_preview)
+        )
+        return True
+
+    def end_preview(self) -> None:
+        """Show no preview any more."""
+        self._cancel("preview")
+        self.previewed.emit(None)
+
+    def _show_preview(self, answer: Answer) -> None:
+        if self.prompt.is_empty:
+            self.previewed.emit(answer)
+
     def cycle_candidate(self, step: int = 1) -> None:
         """Show the next of the three candidates instead."""
         if self.answer is not None:
@@ -176,8 +208,8 @@ class Clicking(Session):
 
     def _ask(self) -> None:
         """Have the present prompt answered; without one there is no mask."""
-        self._cancel("answer")
-        self._cancel("look ahead")
+        for kind in ("answer", "look ahead", "preview"):
+            self._cancel(kind)
         segmenter, prompt = self.segmenter or self.draft, self.prompt
         if prompt.is_empty:
             self._show(None)
@@ -205,7 +237,7 @@ class Clicking(Session):
         self._ask()
 
     def _job_failed(self, job: Job, error: Exception) -> None:
-        if job.kind == "look ahead":
+        if job.kind in ("look ahead", "preview"):
             return  # the click that needs it will tell
         if job.kind == "answer":
             self._show(None)  # a mask of an earlier click must not stand for this one

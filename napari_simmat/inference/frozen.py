@@ -78,10 +78,10 @@ class FrozenEncoder(ImageEncoder):
                 return self._own.early(x)
             trunk = self._own.trunk
             blocks = trunk.get_submodule("stages.1.blocks")
-            x = blocks(self._start(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+            found: Tensor = blocks(self._start(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
             for stage in list(trunk.stages)[2:-1]:
-                x = stage(x)
-        return x
+                found = stage(found)
+        return found
 
     def _start(self, x: Tensor) -> Tensor:
         """What comes before the first attention, strip by strip: it is all convolutions, so nothing is changed by it."""

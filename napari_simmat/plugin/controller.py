@@ -18,6 +18,7 @@ from napari_simmat.journal import Journal
 from napari_simmat.plugin.dropping import Drops
 from napari_simmat.plugin.executor import Executor
 from napari_simmat.plugin.geometry import to_pixels
+from napari_simmat.plugin.hover import Hover
 from napari_simmat.plugin.image_choice import ImageChoice
 from napari_simmat.plugin.keys import CanvasKeys
 from napari_simmat.plugin.mouse import CanvasMouse
@@ -63,6 +64,7 @@ class Controller(QObject):
         self._region: Region | None = None
         self._waiting: tuple[float, float, Callable[[int, int], object]] | None = None
         self._mouse = CanvasMouse(viewer, on_click=self._on_click, on_drag=self._on_drag, on_box=self._on_box)
+        self.hover = Hover(viewer, self.annotator, self.images, self.stage, self._mouse, self)
         self._keys = CanvasKeys(viewer, self._actions(), self._wants_keys, self)
         self._neighbours = Neighbours(self.annotator, self.images, self.executor, self)
         self._drops = Drops(viewer, self.executor, self._on_problem, self)
@@ -221,6 +223,7 @@ class Controller(QObject):
             self._keys.close,
             self._drops.close,
             self._neighbours.close,
+            self.hover.close,
             self._mouse.close,
             self.images.close,
             self.stage.close,

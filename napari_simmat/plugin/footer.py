@@ -15,7 +15,7 @@ from napari_simmat.plugin.sections.section import button, small_text
 _PATIENCE_MS = 200
 """A bar that appears for a moment on every click would only flicker."""
 
-_SILENT = ("answer", "look ahead", "show", "draft", "ahead")
+_SILENT = ("answer", "look ahead", "show", "draft", "ahead", "preview", "kept")
 _READY = "Click on an object; right click on what is not."
 
 

@@ -47,6 +47,7 @@ class Stage:
         self._image_layer: Any = None
         self._objects: dict[Spot, Any] = {}
         self._preview: Any = None
+        self._strong: float | None = None
         self._clicks: Any = None
         self._box: Any = None
         self._shape = (1, 1)
@@ -141,8 +142,8 @@ class Stage:
         if self._clicks is None:
             self._make_clicks()
 
-    def show_mask(self, mask: NDArray[np.bool_] | None) -> None:
-        """Draw the proposed mask, or none."""
+    def show_mask(self, mask: NDArray[np.bool_] | None, *, faint: bool = False) -> None:
+        """Draw the proposed mask, or none; faintly, if nobody has clicked yet."""
         if mask is None and self._preview is None:
             return
         data = np.zeros(self._shape, np.uint8) if mask is None else mask.view(np.uint8)
@@ -156,6 +157,11 @@ class Stage:
                 frame.visible = True
         elif mask is not None or self._preview.data.any():
             self._preview.data = data
+        if faint and self._strong is None:
+            self._strong = self._preview.opacity  # as the user may have set it
+            self._preview.opacity = self._strong / 2
+        elif not faint and self._strong is not None:
+            self._preview.opacity, self._strong = self._strong, None
         self._raise_clicks()
 
     def show_prompt(self, prompt: Prompt) -> None:

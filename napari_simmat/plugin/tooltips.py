@@ -34,6 +34,10 @@ NEGATIVE = (
 UNDO = "Take back the last click; without clicks, take back the last accepted object."
 CLEAR = "Drop all clicks of this object."
 SEGMENT = "Ask the model again."
+HOVER = (
+    "Show faintly what a click would give, while the mouse moves over an image without clicks. Off by default where an "
+    "answer takes a few hundredths of a second."
+)
 CANDIDATE = "The model's alternatives, each with the IoU that it expects. Click on the one that fits best."
 ACCEPT = "Write the mask into the objects layer and start the next object."
 REJECT = "Drop the mask and its clicks."

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtWidgets import QButtonGroup, QPushButton, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QButtonGroup, QCheckBox, QPushButton, QWidget
 
 from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.controller import Controller
@@ -41,6 +42,12 @@ class PromptSection(Section):
         self.add_row(*self.modes.values())
         self.add_row(*self.signs.values())
         self.add_row(self.undo, self.clear, self.segment)
+        self.hover = QCheckBox("preview under the mouse")
+        self.hover.setToolTip(tooltips.HOVER)
+        self.hover.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.hover.setChecked(controller.hover.is_on)
+        self.hover.toggled.connect(controller.hover.switch)
+        self.body.addWidget(self.hover)
         for mode, chosen in self.modes.items():
             chosen.clicked.connect(lambda _, mode=mode: controller.set_mode(mode))
         for sign, chosen in self.signs.items():
