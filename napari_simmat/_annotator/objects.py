@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_simmat._annotator.targets import ArrayTarget, LabelTarget, label_array
+from napari_simmat._annotator.windows import Window, hull, window_of, windows_of
 from napari_simmat.errors import PromptError, SimmatError
 from napari_simmat.images import MultiChannelImage
 from napari_simmat.inference import Prompt
-from napari_simmat.journal import Entry, Journal, Story, encode_mask
+from napari_simmat.journal import Entry, Journal, Story, encode_window
 from napari_simmat.journal.journal import Source
 from napari_simmat.training import Correction
 
@@ -24,8 +25,6 @@ _REMEMBERED = 8
 """How many former masks of a label are kept, so that undo gives an object back with its clicks."""
 
 _LARGEST_LABEL = 2**31 - 1
-
-Window = tuple[slice, slice]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +87,8 @@ class ObjectBook:
                     prompt = Prompt.from_dict(record.prompt) if record.prompt is not None else None
                 except SimmatError as error:
                     self._found.append(f"Object {record.label} came back without its clicks: {error}")
-                self._note(record.label, mask, source=record.source, prompt=prompt)
+                window = window_of(mask)
+                self._note(record.label, window, mask[window], source=record.source, prompt=prompt)
         self.restored = len(self.notes)
         self.target: LabelTarget = ArrayTarget(self.known.copy())
 
@@ -137,15 +137,16 @@ class ObjectBook:
     def _make_way(self, data: NDArray[np.integer]) -> None:
         """Renumber our objects whose number belongs to an object elsewhere in the target: two must not become one."""
         for label in sorted(set(self.notes) & set(np.unique(data).tolist())):
-            note, own = self.notes[label], self.known == label
-            if not own.any() or (data[own] == label).any():
+            note = self.notes[label]
+            own = note.crop & (self.known[note.window] == label)
+            if not own.any() or (data[note.window][own] == label).any():
                 continue
             number = self._next_label(data)
             self._check_holds(data.dtype, number)
-            self.known[own] = number
-            self._note(number, own, source=note.source, prompt=note.prompt)
+            self.known[note.window][own] = number
+            self._note(number, note.window, own, source=note.source, prompt=note.prompt)
             self._forget(label)
-            self._write(number, "")
+            self._write([number], "")
 
     def accept(self, mask: NDArray[np.bool_], *, label: int | None, prompt: Prompt, adapter: str) -> int:
         """Write an object and note it; pixels of other objects stay theirs.
@@ -167,18 +168,32 @@ class ObjectBook:
             raise PromptError(f"Got the label {number}, expected 1 or more: 0 is background.")
         self._check_range(number)
         self._check_holds(data.dtype, number)
-        own = data == number
-        new = mask & ((data == 0) | own)
+        if not mask.any():
+            raise PromptError(
+                "The mask is empty, so there is nothing to accept; click on the object once more."
+            )
+        before = self.notes.get(number)
+        area = hull([window_of(mask), *([] if before is None else [before.window])])
+        top, left = area[0].start, area[1].start
+        seen, wanted = data[area], mask[area]
+        own = seen == number
+        new = wanted & ((seen == 0) | own)
         if not new.any():
-            raise PromptError(self._nothing_left(mask, data))
-        changed = new != own
-        if changed.any():
-            where = np.nonzero(changed)
-            self.target.data_setitem(where, np.where(new[where], number, 0).astype(data.dtype))
-        self.known[own] = 0
-        self.known[new] = number
-        self._note(number, new, source="clicks", prompt=prompt)
-        self._write(number, adapter)
+            raise PromptError(self._nothing_left(wanted, seen))
+        rows, columns = np.nonzero(new != own)
+        if rows.size:
+            values = np.where(new[rows, columns], number, 0).astype(data.dtype)
+            self.target.data_setitem((rows + top, columns + left), values)
+        known = self.known[area]
+        known[own] = 0
+        known[new] = number
+        box = window_of(new)
+        window = (
+            slice(box[0].start + top, box[0].stop + top),
+            slice(box[1].start + left, box[1].stop + left),
+        )
+        self._note(number, window, new[box], source="clicks", prompt=prompt)
+        self._write([number], adapter)
         return number
 
     def erase(self, label: int) -> None:
@@ -220,24 +235,25 @@ class ObjectBook:
         different = data != self.known
         if not different.any():
             return [], []
-        touched = np.union1d(data[different], self.known[different])
-        region = _window(different)
+        region = window_of(different)
+        part = different[region]
+        touched = np.union1d(data[region][part], self.known[region][part])
+        labels = [int(n) for n in touched if n > 0]
+        area = hull([region, *(self.notes[n].window for n in labels if n in self.notes)])
+        boxes = windows_of(data, area)
         changed, erased = [], []
-        for label in (int(n) for n in touched if n > 0):
-            window = _hull(region, self.notes[label].window) if label in self.notes else region
-            mask = np.zeros(self.known.shape, bool)
-            mask[window] = data[window] == label
-            if mask.any():
-                self._note(label, mask, **self._origin(label, mask))
+        for label in labels:
+            if label in boxes:
+                window = boxes[label]
+                crop = data[window] == label
+                self._note(label, window, crop, **self._origin(label, window, crop))
                 changed.append(label)
             else:
                 self._forget(label)
                 erased.append(label)
-        self.known[different] = data[different]
-        for label in changed:
-            self._write(label, "")
-        for label in erased:
-            self._write_erased(label)
+        self.known[region][part] = data[region][part]
+        self._write(changed, "")
+        self._write_erased(erased)
         return changed, erased
 
     def corrections(self) -> list[Correction]:
@@ -256,19 +272,19 @@ class ObjectBook:
         mask[note.window] = note.crop
         return mask
 
-    def _origin(self, label: int, mask: NDArray[np.bool_]) -> dict[str, object]:
+    def _origin(self, label: int, window: Window, crop: NDArray[np.bool_]) -> dict[str, object]:
         """Where a mask found in the target comes from: undo brought an earlier one back, else a brush."""
-        window = _window(mask)
         for note in reversed(self._former.get(label, [])):
-            if note.window == window and np.array_equal(note.crop, mask[window]):
+            if note.window == window and np.array_equal(note.crop, crop):
                 return {"source": note.source, "prompt": note.prompt}
         current = self.notes.get(label)
         return {"source": "brush", "prompt": current.prompt if current is not None else None}
 
-    def _note(self, label: int, mask: NDArray[np.bool_], *, source: object, prompt: object) -> None:
+    def _note(
+        self, label: int, window: Window, crop: NDArray[np.bool_], *, source: object, prompt: object
+    ) -> None:
         self._forget(label)
-        window = _window(mask)
-        note = Note(source=source, prompt=prompt, window=window, crop=mask[window].copy())  # type: ignore[arg-type]
+        note = Note(source=source, prompt=prompt, window=window, crop=crop.copy())  # type: ignore[arg-type]
         self.notes[label] = note
         self._highest = max(self._highest, label)
 
@@ -298,33 +314,30 @@ class ObjectBook:
     def _next_label(self, data: NDArray[np.integer]) -> int:
         return max(self._highest, int(data.max(initial=0))) + 1
 
-    def _nothing_left(self, mask: NDArray[np.bool_], data: NDArray[np.integer]) -> str:
-        if not mask.any():
-            return "The mask is empty, so there is nothing to accept; click on the object once more."
+    @staticmethod
+    def _nothing_left(mask: NDArray[np.bool_], data: NDArray[np.integer]) -> str:
         others = ", ".join(str(n) for n in np.unique(data[mask]))
         return (
             f"All of this mask belongs to object {others} already; erase that one first, or click elsewhere."
         )
 
-    def _write(self, label: int, adapter: str) -> None:
-        note = self.notes[label]
-        self._append(
-            "object",
-            label,
-            source=note.source,
-            rle=encode_mask(self.mask(label)),
-            prompt=note.prompt.to_dict() if note.prompt is not None else None,
-            adapter=adapter,
-        )
+    def _write(self, labels: list[int], adapter: str) -> None:
+        entries = []
+        for label in labels:
+            note = self.notes[label]
+            prompt = note.prompt.to_dict() if note.prompt is not None else None
+            rle = encode_window(note.crop, note.window, self.known.shape)
+            entries.append(
+                self._entry("object", label, source=note.source, rle=rle, prompt=prompt, adapter=adapter)
+            )
+        self._append(entries)
 
-    def _write_erased(self, label: int) -> None:
-        self._append("erased", label)
+    def _write_erased(self, labels: list[int]) -> None:
+        self._append([self._entry("erased", label) for label in labels])
 
-    def _append(self, event: str, label: int, **more: object) -> None:
-        if self._journal is None:
-            return
+    def _entry(self, event: str, label: int, **more: object) -> Entry:
         image = self.image
-        entry = Entry.model_validate(
+        return Entry.model_validate(
             {
                 "event": event,
                 "image": image.identity,
@@ -334,28 +347,19 @@ class ObjectBook:
                 **more,
             }
         )
+
+    def _append(self, entries: list[Entry]) -> None:
+        if self._journal is None or not entries:
+            return
         try:
-            self._journal.write(entry)
+            self._journal.write(*entries)
         except OSError as error:
+            numbers = [entry.label for entry in entries]
+            which = f"Object {numbers[0]} is" if len(numbers) == 1 else f"{len(numbers)} objects are"
             self._on_problem(
-                f"Object {label} is in the labels layer but could not be written to the journal in "
+                f"{which} in the labels layer but could not be written to the journal in "
                 f"{self._journal.folder} ({error.strerror or error}); save the labels now."
             )
-
-
-def _window(mask: NDArray[np.bool_]) -> Window:
-    """Bounding box of what is set; something must be."""
-    rows = np.flatnonzero(mask.any(axis=1))
-    columns = np.flatnonzero(mask.any(axis=0))
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-
-
-def _hull(a: Window, b: Window) -> Window:
-    (ay, ax), (by, bx) = a, b
-    return (
-        slice(min(ay.start, by.start), max(ay.stop, by.stop)),
-        slice(min(ax.start, bx.start), max(ax.stop, bx.stop)),
-    )
 
 
 def _size(shape: tuple[int, ...]) -> str:

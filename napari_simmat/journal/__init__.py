@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from napari_simmat.journal.journal import Entry, Journal, Record, Story
-from napari_simmat.journal.rle import decode_mask, encode_mask
+from napari_simmat.journal.rle import decode_mask, encode_mask, encode_window
 
-__all__ = ["Entry", "Journal", "Record", "Story", "decode_mask", "encode_mask"]
+__all__ = ["Entry", "Journal", "Record", "Story", "decode_mask", "encode_mask", "encode_window"]

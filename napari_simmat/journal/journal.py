@@ -95,18 +95,19 @@ class Journal:
         """File of the image with this content key."""
         return self.folder / f"{key}.jsonl"
 
-    def write(self, entry: Entry) -> None:
-        """Append one line and return when the disk has it.
+    def write(self, *entries: Entry) -> None:
+        """Append a line for each entry, all of one image, and return when the disk has them.
 
         Raises
         ------
         OSError
-            The disk did not take the line; lines written before are untouched.
+            The disk did not take them all; lines written before are untouched.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.path(entry.image)
+        (key,) = {entry.image for entry in entries}
+        path = self.path(key)
         is_new = not path.exists()
-        line = entry.model_dump_json().encode() + b"\n"
+        line = b"".join(entry.model_dump_json().encode() + b"\n" for entry in entries)
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
         try:
             if _is_torn(descriptor):

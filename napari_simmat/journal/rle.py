@@ -21,13 +21,32 @@ def encode_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
     dict
         ``{"size": [Y, X], "counts": str}``, as `pycocotools.mask.decode` reads it.
     """
-    height, width = mask.shape
     columns = np.flatnonzero(mask.any(axis=0))
+    first, last = (int(columns[0]), int(columns[-1]) + 1) if columns.size else (0, 0)
+    return encode_window(mask[:, first:last], (slice(0, mask.shape[0]), slice(first, last)), mask.shape)
+
+
+def encode_window(
+    crop: NDArray[np.bool_], window: tuple[slice, slice], shape: tuple[int, ...]
+) -> dict[str, Any]:
+    """The same of a mask that is known inside of its bounding box.
+
+    Parameters
+    ----------
+    crop : (h, w) bool
+    window : (slice, slice)
+        Where it lies, in rows and columns.
+    shape : (int, int)
+        Y and X.
+    """
+    height, width = shape
     counts = [height * width]
-    if columns.size:
-        first, last = int(columns[0]), int(columns[-1]) + 1
+    if crop.any():
+        first, last = window[1].start, window[1].stop
         # COCO runs go down the columns: what is left and right of the object only lengthens the outer runs.
-        strip = mask[:, first:last].T.ravel()
+        columns = np.zeros((last - first, height), bool)
+        columns[:, window[0]] = crop.T
+        strip = columns.ravel()
         edges = np.flatnonzero(np.diff(strip)) + 1
         runs = np.diff(np.concatenate([[0], edges, [strip.size]])).tolist()
         if strip[0]:
