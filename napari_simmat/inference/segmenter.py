@@ -266,7 +266,8 @@ class Segmenter:
         low = self.frame.side // LOW
         if prompt.mask is not None and np.shape(prompt.mask) != (low, low):
             raise PromptError(
-                f"The mask to start from has shape {np.shape(prompt.mask)}, expected ({low}, {low})."
+                f"The mask to start from has shape {np.shape(prompt.mask)}, expected ({low}, {low}); give "
+                "the logits of an answer in the whole frame, or leave it out."
             )
 
     def model_view(self) -> NDArray[np.uint8]:

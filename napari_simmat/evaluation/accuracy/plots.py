@@ -127,7 +127,6 @@ def _images(report: AccuracyReport) -> Figure:
         )
         for count in row.by_count:
             axes.plot([count.images] * len(count.each), count.each, ".", color=f"C{k}", alpha=0.5)
-        axes.set_xticks(counts, [str(count) for count in counts])
     untrained = next(row for row in report.rows if row.row == UNTRAINED)
     axes.axhline(untrained.miou[0], color="0.45", linestyle="--", label=UNTRAINED)
     axes.set_xscale("log", base=2)

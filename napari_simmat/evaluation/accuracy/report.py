@@ -110,8 +110,9 @@ def table(report: AccuracyReport) -> str:
     """The figures as a Markdown table, with what they were made of above it."""
     plan = report.plan
     lines = [
-        f"{plan.dataset}: {report.train_images} images to learn from, {report.test_images} images with "
-        f"{report.test_objects} objects to judge by; seeds {', '.join(map(str, report.seeds))}.",
+        f"{plan.dataset}: {_counted(report.train_images, 'image')} to learn from, "
+        f"{_counted(report.test_images, 'image')} with {_counted(report.test_objects, 'object')} to judge by; "
+        f"seeds {', '.join(map(str, report.seeds))}.",
         f"{plan.base_model} on {plan.device}; {plan.machine}; {plan.software}.",
         *report.remarks,
         "",
@@ -228,3 +229,7 @@ def _grouped(evaluations: Sequence[Evaluation], what: str) -> dict[str, float]:
         for group in getattr(evaluation, what):
             found[group.name].append(group.miou[0])
     return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
