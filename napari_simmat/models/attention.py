@@ -26,7 +26,8 @@ __all__ = ["Layout", "WindowAttention", "layout_of"]
 class WindowAttention(TinyVitAttention):
     """timm's windowed attention with its biases given once for each window.
 
-    As one table for all windows, torch would not take its fused attention on a CPU, which is eight times as fast.
+    As one table for all windows, torch would not take its fused attention on a CPU, which is eight times as fast. Its
+    way back through many small windows is slower than that of plain products, so these are taken where there is one.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -34,8 +35,12 @@ class WindowAttention(TinyVitAttention):
         windows, places, _ = x.shape
         qkv = self.qkv(self.norm(x)).view(windows, places, self.num_heads, -1).transpose(1, 2)
         q, k, v = qkv.split([self.key_dim, self.key_dim, self.val_dim], dim=-1)
-        bias = self.get_attention_biases(x.device).to(q.dtype).expand(windows, -1, -1, -1)
-        found = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        bias = self.get_attention_biases(x.device).to(q.dtype)
+        if x.device.type == "cpu" and torch.is_grad_enabled() and (q.requires_grad or bias.requires_grad):
+            scores = (q * self.scale) @ k.mT + bias
+            found = torch.softmax(scores, -1, dtype=scores.dtype) @ v
+        else:
+            found = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.expand(windows, -1, -1, -1))
         out: Tensor = self.proj(found.transpose(1, 2).flatten(2))
         return out
 
