@@ -1,7 +1,13 @@
 """What it answers: prompts, the segmenter, embedding cache, device and precision. torch, no Qt."""
 
 from napari_simmat.inference.candidates import Candidates
-from napari_simmat.inference.compute import autocast, describe_device, device_choice, first_that_fits
+from napari_simmat.inference.compute import (
+    autocast,
+    describe_device,
+    device_choice,
+    first_that_fits,
+    products,
+)
 from napari_simmat.inference.frame import Frame
 from napari_simmat.inference.prompts import Prompt
 from napari_simmat.inference.regions import region_around
@@ -17,5 +23,6 @@ __all__ = [
     "device_choice",
     "first_that_fits",
     "is_at_hand",
+    "products",
     "region_around",
 ]

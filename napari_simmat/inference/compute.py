@@ -135,6 +135,11 @@ def pays_bfloat16(device_type: str) -> bool:
     return any(bool(getattr(torch.cpu, name)()) for name in names if hasattr(torch.cpu, name))
 
 
+def products(device: torch.device) -> torch.dtype:
+    """The precision in which products are taken on a device."""
+    return torch.bfloat16 if uses_bfloat16(device.type) else torch.float32
+
+
 def autocast(device: torch.device) -> AbstractContextManager[object]:
     """Context in which the encoder and the decoder run on `device`."""
     if uses_bfloat16(device.type):

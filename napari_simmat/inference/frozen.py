@@ -15,7 +15,7 @@ from segment_anything.modeling.common import LayerNorm2d
 from timm.models.tiny_vit import MBConv, NormMlp, PatchEmbed, PatchMerging
 from torch import Tensor, nn
 
-from napari_simmat.inference.compute import uses_bfloat16
+from napari_simmat.inference.compute import products
 from napari_simmat.models import AdaptedSam
 from napari_simmat.models.additions import sharing_copy
 from napari_simmat.models.encoders import ImageEncoder, TinyViTEncoder
@@ -59,7 +59,7 @@ class FrozenEncoder(ImageEncoder):
         super().__init__()
         self.side, self.flexible = encoder.side, encoder.flexible
         device = next(encoder.parameters()).device
-        self._type = torch.bfloat16 if uses_bfloat16(device.type) else torch.float32
+        self._type = products(device)
         own = sharing_copy(encoder)
         assert isinstance(own, TinyViTEncoder)
         self._own: TinyViTEncoder = own

@@ -19,13 +19,19 @@ from napari_simmat.images.roles import COLOURS
 from napari_simmat.inference.cache import EARLY, EMBEDDINGS, EmbeddingKeys
 from napari_simmat.inference.candidates import Candidates, arrange
 from napari_simmat.inference.close_up import CloseUp, in_view, is_cut, look_ahead, look_closer, step_back
-from napari_simmat.inference.compute import autocast, describe_device, device_choice, first_that_fits
-from napari_simmat.inference.decoder import Ground, PromptDecoder
+from napari_simmat.inference.compute import (
+    autocast,
+    describe_device,
+    device_choice,
+    first_that_fits,
+    products,
+)
 from napari_simmat.inference.frame import LOW, Frame
 from napari_simmat.inference.frozen import freeze
 from napari_simmat.inference.kept import kept_embeddings
 from napari_simmat.inference.prompts import Prompt
 from napari_simmat.models import AdaptedSam, Adapter, BaseModel, load_base_model
+from napari_simmat.models.decoder import Ground, PromptDecoder
 
 DRAFT_SIDE = 448
 """Longest side of an image of which a draft is made; divisible by 224, so that no attention window is padded."""
@@ -143,7 +149,7 @@ class Segmenter:
             self.image, self.adapter, self._base, self.device, self.frame.side, self.blank
         )
         with torch.inference_mode():
-            self._decoder = PromptDecoder(self._sam.sam)
+            self._decoder = PromptDecoder(self._sam.sam, products(self.device))
             self._ground = self._decoder.ground(
                 EMBEDDINGS.get(self._keys.embedding, lambda: self._embed(keep))
             )
@@ -360,7 +366,7 @@ class Segmenter:
                 boxes=None if prompt.box is None else self._tensor([self._corners(prompt.box, view)]),
                 masks=None if feedback is None else feedback.to(self.device, torch.float32),
             )
-        return arrange(logits.cpu().numpy(), scores.cpu().numpy(), view)
+        return arrange(logits[0].cpu().numpy(), scores[0].cpu().numpy(), view)
 
     def _corners(self, box: tuple[float, float, float, float], view: Frame) -> list[float]:
         height, width = self.image.shape

@@ -20,8 +20,9 @@ from torch import Tensor
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from napari_simmat.inference import autocast
+from napari_simmat.inference import autocast, products
 from napari_simmat.models import AdaptedSam, Adapter
+from napari_simmat.models.decoder import PromptDecoder
 from napari_simmat.training.clicks import first_click, next_click, random_click
 from napari_simmat.training.corrections import Correction
 from napari_simmat.training.losses import answer_loss
@@ -75,10 +76,11 @@ class Interactive(Method):
         targets = targets_of(masks, device)
         points = in_frame(clicks, sample.offset, device)
         labels = torch.ones(len(masks), 1, device=device)
+        decoder = PromptDecoder(model.sam, products(device))
         with autocast(device):
             embedding = sample.embed()
-            logits, scores = model.sam.decode(embedding, points=points, labels=labels, offset=sample.offset)
-        logits, scores = logits.float(), scores.float()
+        ground = decoder.ground(embedding, sample.offset)
+        logits, scores = decoder.answer(ground, points=points, labels=labels)
         loss = answer_loss(logits, scores, targets)
         later: list[Tensor] = []
         for _ in range(int(rng.integers(sample.most_corrections + 1))):
@@ -95,11 +97,7 @@ class Interactive(Method):
             masks, targets = masks[wrong], targets[wrong]
             points = torch.cat([points[wrong], next_points], 1)
             labels = torch.cat([labels[wrong], signs], 1)
-            with autocast(device):
-                logits, scores = model.sam.decode(
-                    embedding, points=points, labels=labels, masks=shown[wrong], offset=sample.offset
-                )
-            logits, scores = logits.float(), scores.float()
+            logits, scores = decoder.answer(ground, points=points, labels=labels, masks=shown[wrong])
             later.append(answer_loss(logits, scores, targets))
         return loss + torch.stack(later).mean() if later else loss
 

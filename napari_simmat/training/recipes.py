@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from napari_simmat.errors import TrainingError
 from napari_simmat.inference import autocast
+from napari_simmat.inference.frozen import freeze
 from napari_simmat.models import AdaptedSam, Adapter, AdapterCard, BaseModel
+from napari_simmat.models.additions import sharing_copy
 from napari_simmat.models.encoders import keep_biases_fresh
 from napari_simmat.models.scratch import random_start
 from napari_simmat.models.strategies import Plan, Strategy
@@ -171,6 +173,10 @@ class Quick(Recipe):
         """One of some dozen windows, whose early features are computed when it is first drawn."""
         scenes = scenes_of(model, start, corrections)
         device = next(model.parameters()).device
+        # What comes before the features is not trained, so it may be computed as for answering.
+        looking = sharing_copy(model)
+        assert isinstance(looking, AdaptedSam)
+        freeze(looking)
         chosen = _spread(len(scenes), self.most_windows, rng)
         cached: dict[int, tuple[Tensor, Window]] = {}
 
@@ -180,7 +186,7 @@ class Quick(Recipe):
                 window = scenes.draw(rng, chosen[place])
                 x = window.x[None].to(device, memory_format=torch.channels_last)
                 with torch.no_grad(), autocast(device):
-                    cached[place] = model.early(x), window
+                    cached[place] = looking.early(x), window
             features, window = cached[place]
             return Sample(lambda: model.late(features), window.masks, window.offset)
 
