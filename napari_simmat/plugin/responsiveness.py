@@ -1,8 +1,9 @@
 """A real window at work, timed: opening, clicking, accepting, learning, and what the event loop has to bear meanwhile.
 
 ``python -m napari_simmat.plugin.responsiveness window RUNS OBJECTS`` prints `WindowFigures` as JSON, and with
-``objects COUNT RUNS`` one row of how accepting grows with the objects in the layer. Journal and caches are its own; who
-starts it sees to it that napari's settings are, too.
+``objects COUNT RUNS`` one row of how accepting grows with the objects in the layer. A fourth word after ``window`` is the
+number of steps of both trainings, for trials. Journal and caches are its own; who starts it sees to it that napari's
+settings are, too.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ QUICK_STEPS, DEEP_STEPS = 10, 4
 _LARGE_SIDE = 1024
 
 
-def measure_window(runs: int, count: int, folder: Path) -> WindowFigures:
+def measure_window(
+    runs: int, count: int, folder: Path, *, steps: tuple[int, int] = (QUICK_STEPS, DEEP_STEPS)
+) -> WindowFigures:
     """Work in a window as a user does.
 
     Parameters
@@ -44,6 +47,8 @@ def measure_window(runs: int, count: int, folder: Path) -> WindowFigures:
         Objects in the layer when accepting is timed.
     folder : Path
         For the journal.
+    steps : (int, int)
+        Of quick and deep training.
     """
     image, instances = open_dataset(sample_path("camouflage-train"))[0].load()
     places = [first_click(mask) for _, mask in objects(instances)]
@@ -58,8 +63,8 @@ def measure_window(runs: int, count: int, folder: Path) -> WindowFigures:
         bench.click(*place)
         bench.accept()
         bench.ticks.rest(200)
-    bench.train("quick", QUICK_STEPS)
-    bench.train("deep", DEEP_STEPS)
+    bench.train("quick", steps[0])
+    bench.train("deep", steps[1])
     large = enlarged(image, _LARGE_SIDE)
     accepted = bench.time_accepting(count, runs, large)
     size = bench.canvas.size()
@@ -100,13 +105,14 @@ def _somewhere(shape: tuple[int, int], count: int) -> list[tuple[float, float]]:
     return [(float(y), float(x)) for y, x in rng.uniform(0.1, 0.9, (count, 2)) * shape]
 
 
-def main(what: str, first: str, second: str) -> None:
+def main(what: str, first: str, second: str, steps: str | None = None) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory(prefix="napari-simmat-speed-") as folder:
         os.environ[HOME_VARIABLE] = folder
         measured: WindowFigures | GrowthRow
         if what == "window":
-            measured = measure_window(int(first), int(second), Path(folder) / "journal")
+            both = (QUICK_STEPS, DEEP_STEPS) if steps is None else (int(steps),) * 2
+            measured = measure_window(int(first), int(second), Path(folder) / "journal", steps=both)
         else:
             measured = measure_accepting(int(first), int(second), Path(folder) / "journal")
         print(measured.model_dump_json(), flush=True)

@@ -103,6 +103,11 @@ class Ticks(QObject):
 
     def _tick(self) -> None:
         self._record()
-        is_over = self._condition is not None and (self._condition() or self._last > self._deadline)
-        if is_over and self._loop.isRunning():
+        if self._condition is not None and self._is_over(self._condition) and self._loop.isRunning():
             self._loop.quit()
+
+    def _is_over(self, condition: Callable[[], bool]) -> bool:
+        try:
+            return condition() or self._last > self._deadline
+        except SimmatError:  # Qt would end the process; `until` asks again and raises it
+            return True
