@@ -28,14 +28,22 @@ def test_a_window_is_worked_in_and_every_figure_comes_back(environment):
     told = run_child(MODULE, ["window", "1", "20", "1"], environment=environment)
     found = WindowFigures.model_validate(told)
 
-    assert [phase.name for phase in found.phases] == ["open", "encode", "click", "accept", "quick", "deep"]
+    assert [phase.name for phase in found.phases] == [
+        "open",
+        "first encode",
+        "click",
+        "accept",
+        "quick",
+        "deep",
+        "encode",
+    ]
     for phase in found.phases:
         assert 0 < phase.p50_ms <= phase.p99_ms <= phase.worst_ms
     assert [len(found.click_painted_ms), len(found.first_click_ms), len(found.accept_ms)] == [1, 1, 1]
     assert found.click_painted_ms[0] >= found.click_in_layer_ms[0] > 0
     assert found.open_to_mask_ms[0] >= found.first_click_ms[0] > 0
     assert found.accept_objects == 20
-    assert found.worst_stall_ms >= max(found.phases[k].worst_ms for k in (1, 2, 4, 5))
+    assert found.worst_stall_ms >= max(found.phases[k].worst_ms for k in (1, 2, 4, 5, 6))
     assert min(found.canvas) > 100
 
 

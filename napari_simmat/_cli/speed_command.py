@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _WINDOW = "napari_simmat.plugin.responsiveness"
 _OBJECTS = (1, 10, 100, 1000, 5000)
+_WHOLE_OBJECTS = 200
 _OUT = Path("napari-simmat-speed")
 _NO_DISPLAY = (
     "The window was not measured: there is no display. Where there is none, a virtual one will do: xvfb-run -a "
@@ -81,12 +82,15 @@ def speed(
             None if dataset is None else open_as_told(dataset, None, modality, channel_axis, sample_format)
         )
         base = load_model(model, checkpoint)
-        from napari_simmat.evaluation.speed import benchmark_speed
+        from napari_simmat.evaluation.speed import OBJECTS, benchmark_speed
         from napari_simmat.evaluation.speed.plots import write_plots
         from napari_simmat.evaluation.speed.table import table, write_report
 
         with progress("measurements") as report:
-            found = benchmark_speed(items, runs=runs, base=base, progress=report, cancel=cancel)
+            objects = _WHOLE_OBJECTS if whole else OBJECTS
+            found = benchmark_speed(
+                items, runs=runs, objects=objects, base=base, progress=report, cancel=cancel
+            )
         environment = _of_its_own(Path(home))
         has_window = window and _can_have_window(base)
         if has_window and (measured := _window(runs, environment, cancel)) is not None:

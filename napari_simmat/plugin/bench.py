@@ -55,6 +55,7 @@ class Bench:
         self._answered_at: float | None = None
         self._painted_at: float | None = None
         self._problem = ""
+        self._opened = 0
         # After the controller, which draws the mask: what is timed is what can be seen.
         self.annotator.answered.connect(self._on_answer)
         self.annotator.problem.connect(self._on_problem)
@@ -81,7 +82,8 @@ class Bench:
         with self.ticks.phase("open"):
             add_layer(self.viewer, shown)
             self.viewer.reset_view()
-        with self.ticks.phase("encode"):
+        self._opened += 1
+        with self.ticks.phase("first encode" if self._opened == 1 else "encode"):
             self.ticks.until(lambda: self.annotator.image is not None, "opening an image")
             if click is not None:
                 clicked = self._start()

@@ -1,9 +1,9 @@
 """A real window at work, timed: opening, clicking, accepting, learning, and what the event loop has to bear meanwhile.
 
 ``python -m napari_simmat.plugin.responsiveness window RUNS OBJECTS`` prints `WindowFigures` as JSON, and with
-``objects COUNT RUNS`` one row of how accepting grows with the objects in the layer. A fourth word after ``window`` is the
-number of steps of both trainings, for trials. Journal and caches are its own; who starts it sees to it that napari's
-settings are, too.
+``objects COUNT RUNS`` one row of how accepting grows with the objects in the layer. A fourth word after ``window`` is
+the number of steps of both trainings, which then learn from one object: for trials. Journal and caches are its own; who
+starts it sees to it that napari's settings are, too.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,12 @@ _LARGE_SIDE = 1024
 
 
 def measure_window(
-    runs: int, count: int, folder: Path, *, steps: tuple[int, int] = (QUICK_STEPS, DEEP_STEPS)
+    runs: int,
+    count: int,
+    folder: Path,
+    *,
+    learnt: int = LEARNT,
+    steps: tuple[int, int] = (QUICK_STEPS, DEEP_STEPS),
 ) -> WindowFigures:
     """Work in a window as a user does.
 
@@ -47,6 +53,8 @@ def measure_window(
         Objects in the layer when accepting is timed.
     folder : Path
         For the journal.
+    learnt : int
+        Objects to learn from.
     steps : (int, int)
         Of quick and deep training.
     """
@@ -59,7 +67,7 @@ def measure_window(
         bench.click(y, x, clicks)
         bench.controller.reject()
         bench.ticks.rest(50)
-    for place in places[:LEARNT]:
+    for place in places[:learnt]:
         bench.click(*place)
         bench.accept()
         bench.ticks.rest(200)
@@ -111,8 +119,8 @@ def main(what: str, first: str, second: str, steps: str | None = None) -> None:
         os.environ[HOME_VARIABLE] = folder
         measured: WindowFigures | GrowthRow
         if what == "window":
-            both = (QUICK_STEPS, DEEP_STEPS) if steps is None else (int(steps),) * 2
-            measured = measure_window(int(first), int(second), Path(folder) / "journal", steps=both)
+            work = partial(measure_window, int(first), int(second), Path(folder) / "journal")
+            measured = work() if steps is None else work(learnt=1, steps=(int(steps), int(steps)))
         else:
             measured = measure_accepting(int(first), int(second), Path(folder) / "journal")
         print(measured.model_dump_json(), flush=True)

@@ -97,7 +97,7 @@ def measure(what: str, value: int, runs: int, base: BaseModel, kind: Kind | None
 def _size(value: int, base: BaseModel, device: torch.device, runs: int) -> Measured:
     """From a file to the first mask; of a large image to that of the region around the click."""
     found: Measured = {"open_ms": [], "encode_ms": [], "click_ms": []}
-    place = value / 2 - 60
+    place = value / 2 - min(value / 4, 60)  # on a disc in the middle, of a small picture anywhere
     with tempfile.TemporaryDirectory(prefix="napari-simmat-speed-") as folder:
         path = Path(folder) / "picture.tif"
         write_picture(path, value)

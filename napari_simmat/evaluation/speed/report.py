@@ -13,8 +13,9 @@ __all__ = ["GrowthRow", "ImageTimes", "Phase", "SpeedReport", "Times", "WindowFi
 
 Quartiles = tuple[float, float]
 
-EVENT_PHASES = ("encode", "click", "quick", "deep")
-"""Phases of the window whose stalls count. Before them napari adds the layer of an image, which is `open`."""
+EVENT_PHASES = ("first encode", "encode", "click", "quick", "deep")
+"""Phases of the window whose stalls count; the first one has the model loaded, too. Before an image is encoded napari
+adds its layer, which is `open`."""
 
 
 class ImageTimes(Model):

@@ -72,6 +72,8 @@ def _beside_stock(report: SpeedReport) -> list[str]:
     if report.device.startswith("CPU"):
         wanted = ("1 : 3", "1 : 4") if report.bfloat16 else ("1 : 1.6", "1 : 2.2")
         click_wanted = ("1 : 2.5", "1 : 4")
+    elif _is_apple(report):
+        wanted = click_wanted = ("", "")
     else:
         wanted, click_wanted = ("15 ms", "5 ms"), ("8 ms", "4 ms")
     rows = [
@@ -121,7 +123,7 @@ def _rest(report: SpeedReport) -> list[str]:
         [
             "deep training, one step, s",
             _cell(report.finetune_deep_s_per_step, report.finetune_deep_s_per_step_quartiles),
-            *(("", "") if report.device.startswith("CPU") else ("0.040", "0.015")),
+            *(("", "") if report.device.startswith("CPU") or _is_apple(report) else ("0.040", "0.015")),
         ],
     ]
     for row in report.growth:
@@ -158,6 +160,10 @@ def _rest(report: SpeedReport) -> list[str]:
     if report.peak_gpu_mb is not None:
         rows.append(["peak memory on the GPU, ours and stock, MB", _cell(report.peak_gpu_mb), "", ""])
     return _markdown(["", "ours", "must", "aim"], rows)
+
+
+def _is_apple(report: SpeedReport) -> bool:
+    return report.device.startswith("Apple")
 
 
 def _phases(window: WindowFigures) -> list[str]:
