@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from segment_anything import SamPredictor
+from segment_anything.utils.transforms import ResizeLongestSide
 
 from napari_simmat.cli import main
 from napari_simmat.errors import Cancelled, SimmatError
@@ -43,6 +44,7 @@ from napari_simmat.evaluation.speed.synthetic import discs, spots, write_picture
 from napari_simmat.evaluation.speed.table import table, write_report
 from napari_simmat.evaluation.speed.timing import Course, own_peak_mb
 from napari_simmat.images import as_image, open_dataset, open_image, profile_for, sample_path
+from napari_simmat.inference import Frame
 from napari_simmat.models import Adapter, load_base_model
 
 CPU = torch.device("cpu")
@@ -123,6 +125,14 @@ def test_both_do_the_whole_work_in_turns(base, dataset, monkeypatch):
     assert order == [*encoded, *encoded, *(answered * (CLICKS + 1))]  # the first of each does not count
     assert len(contest.encoding.stock) == len(contest.encoding.ours) == 1
     assert len(contest.clicking.stock) == len(contest.clicking.ours) == CLICKS
+
+
+def test_stock_is_asked_at_the_same_place_of_the_frame():
+    frame = Frame((192, 256))
+    x, y = contests._as_stock_counts((100.0, 31.0), frame)
+    asked = ResizeLongestSide(1024).apply_coords(np.array([[x, y]]), (192, 256))[0]
+    np.testing.assert_allclose(asked, frame.to_frame(100.0, 31.0))
+    assert contests._as_stock_counts((5.0, 7.0), Frame((512, 1024))) == (7.0, 5.0)
 
 
 def test_images_are_brought_to_the_models_size_and_no_cache_knows_them():

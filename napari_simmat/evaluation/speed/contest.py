@@ -16,7 +16,7 @@ from napari_simmat.evaluation.speed.scenes import Scene, enlarged, fresh, user_p
 from napari_simmat.evaluation.speed.stock import stock_predictor
 from napari_simmat.evaluation.speed.timing import Course, Pairs
 from napari_simmat.images import MultiChannelImage, as_image
-from napari_simmat.inference import Prompt, Segmenter
+from napari_simmat.inference import Frame, Prompt, Segmenter
 from napari_simmat.inference.cache import EMBEDDINGS
 from napari_simmat.models import BaseModel
 from napari_simmat.training import first_click
@@ -98,8 +98,8 @@ class Contest:
     def agree(self, scenes: Sequence[Scene], most_objects: int, course: Course) -> Agreement:
         """Click on the deepest point of objects, as evenly over the images as they have objects.
 
-        Both are given the same colour picture of each image at its own size, and answer with SAM's single mask, which is
-        the one that the product shows.
+        Both are given the same colour picture of each image at its own size and the same place of it, and answer with
+        SAM's single mask, which is the one that the product shows.
 
         Raises
         ------
@@ -153,10 +153,21 @@ class Contest:
         pairs.measure(lambda: self._ask_stock(place, three=True), ours, self._device)
 
     def _ask_stock(self, place: tuple[float, float], *, three: bool) -> NDArray[np.bool_]:
-        y, x = place
+        points = np.array([_as_stock_counts(place, Frame(self._stock.original_size, self._base.sam.side))])
         masks: NDArray[np.bool_]
-        masks, _, _ = self._stock.predict(np.array([[x, y]]), np.array([1]), multimask_output=three)
+        masks, _, _ = self._stock.predict(points, np.array([1]), multimask_output=three)
         return masks
+
+
+def _as_stock_counts(place: tuple[float, float], frame: Frame) -> tuple[float, float]:
+    """A place (y, x) in an image as (x, y) for stock's predictor, so that it has the same place in the encoder's frame.
+
+    Stock multiplies numbers of pixels by the scale, which takes the middle of a pixel to its upper left: in an image of
+    256 pixels by 1.5 pixels of the frame, enough for another mask where there is more than one.
+    """
+    x, y = frame.to_frame(*place)
+    scale_y, scale_x = frame.scale
+    return x / scale_x, y / scale_y
 
 
 def _places(shape: tuple[int, int], count: int, rng: np.random.Generator) -> list[tuple[float, float]]:

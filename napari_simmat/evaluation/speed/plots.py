@@ -75,9 +75,11 @@ def _stalls(report: SpeedReport) -> Figure:
     axes.plot([phase.p50_ms for phase in phases], places, "o", color="C0", label="median")
     for limit in (16, 50):
         axes.axvline(limit, color="0.6", linestyle="--", linewidth=1)
-        axes.annotate(f"{limit} ms", (limit, len(phases) - 0.5), fontsize=7, color="0.4", ha="center")
+        axes.annotate(
+            f"{limit} ms", (limit, -0.65), fontsize=7, color="0.4", ha="center", annotation_clip=False
+        )
     axes.set_yticks(places, [phase.name for phase in phases])
-    axes.set_ylim(len(phases) - 0.3, -0.6)
+    axes.set_ylim(len(phases) - 0.5, -0.6)
     axes.set_xscale("log")
     axes.set_xlabel("gap between two rounds of the event loop, ms")
     axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
@@ -105,6 +107,12 @@ def _growth(rows: list[GrowthRow], title: str) -> Figure:
         )
         left.fill_between(values, low, high, color=f"C{k}", alpha=0.2)
     left.set_yscale("log")
+    left.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
+    left.yaxis.set_major_formatter("{x:g}")
+    left.yaxis.set_minor_formatter("")
+    left.tick_params(axis="y", labelsize=8)
+    low, high = left.get_ylim()
+    left.set_ylim(low / 1.6, high * 1.6)
     left.set_ylabel("seconds (band: quartiles)")
     left.legend(fontsize=8, frameon=False)
     for peak, name, colour in (("peak_rss_mb", "memory", "C0"), ("peak_gpu_mb", "on the GPU", "C1")):
@@ -112,8 +120,9 @@ def _growth(rows: list[GrowthRow], title: str) -> Figure:
         if known:
             right.plot(*zip(*known, strict=True), "-o", color=colour, markersize=4, label=name)
     right.set_ylabel("peak memory, MB")
-    right.set_ylim(bottom=0)
-    right.legend(fontsize=8, frameon=False)
+    right.set_ylim(0, 1.15 * right.get_ylim()[1])
+    if len(right.lines) > 1:
+        right.legend(fontsize=8, frameon=False)
     ticks = [row.value for row in rows]
     for axes in (left, right):
         axes.set_xscale("log")
