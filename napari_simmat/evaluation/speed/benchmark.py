@@ -23,7 +23,7 @@ from napari_simmat.evaluation.speed.timing import (
 )
 from napari_simmat.images import DatasetItem, open_dataset, sample_path
 from napari_simmat.inference import describe_device, device_choice
-from napari_simmat.inference.device import uses_bfloat16
+from napari_simmat.inference.compute import uses_bfloat16
 from napari_simmat.models import BaseModel, load_base_model
 
 __all__ = ["OBJECTS", "benchmark_speed"]

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from napari_simmat.errors import SimmatError
 from napari_simmat.evaluation.metrics import iou
 from napari_simmat.evaluation.protocol import objects
-from napari_simmat.evaluation.speed.scenes import Scene, enlarged, fresh, user_picture
+from napari_simmat.evaluation.speed.scenes import Scene, enlarged, forget, fresh, user_picture
 from napari_simmat.evaluation.speed.stock import stock_predictor
 from napari_simmat.evaluation.speed.timing import Course, Pairs
 from napari_simmat.images import MultiChannelImage, as_image
 from napari_simmat.inference import Frame, Prompt, Segmenter
-from napari_simmat.inference.cache import EMBEDDINGS
 from napari_simmat.models import BaseModel
 from napari_simmat.training import first_click
 
@@ -136,7 +135,7 @@ class Contest:
         return found
 
     def _encode(self, image: MultiChannelImage, picture: NDArray[np.uint8], pairs: Pairs) -> Segmenter:
-        EMBEDDINGS.clear()
+        forget()
         self._number += 1
         opened = fresh(image, self._number)
         return pairs.measure(

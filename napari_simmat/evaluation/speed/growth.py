@@ -16,11 +16,11 @@ from napari_simmat.errors import Cancelled, SimmatError
 from napari_simmat.evaluation.speed.child import run_child
 from napari_simmat.evaluation.speed.learning import deep_seconds_per_step
 from napari_simmat.evaluation.speed.report import GrowthRow, Times
+from napari_simmat.evaluation.speed.scenes import forget
 from napari_simmat.evaluation.speed.synthetic import disc_image, discs, write_picture
 from napari_simmat.evaluation.speed.timing import Course, clock, gpu_peak_mb, median, own_peak_mb, quartiles
 from napari_simmat.images import MultiChannelImage, open_image
 from napari_simmat.inference import Prompt, Segmenter, device_choice, region_around
-from napari_simmat.inference.cache import EMBEDDINGS
 from napari_simmat.inference.regions import Region
 from napari_simmat.models import BaseModel
 from napari_simmat.training import Correction, Corrections, deep, quick
@@ -102,7 +102,7 @@ def _size(value: int, base: BaseModel, device: torch.device, runs: int) -> Measu
         path = Path(folder) / "picture.tif"
         write_picture(path, value)
         for _ in range(runs):
-            EMBEDDINGS.clear()
+            forget()
             image, opening = clock(partial(open_image, path), device)
             region = region_around(image, [(place, place)])
             segmenter, encoding = clock(partial(_encoded, image, region, base, device), device)
@@ -132,7 +132,7 @@ def _channels(value: int, base: BaseModel, device: torch.device, runs: int) -> M
     found: Measured = {"encode_ms": []}
     labels = discs(_SIDE, _ACROSS)
     for k in range(runs):
-        EMBEDDINGS.clear()
+        forget()
         image = disc_image(labels, value, seed=k)
         _, ms = clock(partial(_encoded, image, None, base, device), device)
         found["encode_ms"].append(ms)
@@ -145,12 +145,12 @@ def _corrections(value: int, base: BaseModel, device: torch.device, runs: int) -
     course = Course(0)
     for k in range(runs):
         corrections = _disc_corrections(value, k)
-        EMBEDDINGS.clear()
+        forget()
         work = partial(quick, corrections, steps=_QUICK_STEPS, base=base, device=str(device))
         (_, report), ms = clock(work, device)
         found["quick_s"].append(ms / 1000)
         found["quick_s_per_step"].append(report.seconds_per_step)
-        EMBEDDINGS.clear()
+        forget()
         found["deep_s_per_step"].append(deep_seconds_per_step(corrections, base, device, _DEEP_STEPS, course))
     return found
 

@@ -9,9 +9,8 @@ from functools import partial
 import numpy as np
 import torch
 
-from napari_simmat.evaluation.speed.scenes import fresh
+from napari_simmat.evaluation.speed.scenes import forget, fresh
 from napari_simmat.evaluation.speed.timing import Course, clock
-from napari_simmat.inference.cache import EMBEDDINGS
 from napari_simmat.models import BaseModel
 from napari_simmat.training import Correction, Corrections, finetune, quick
 
@@ -87,7 +86,7 @@ def deep_seconds_per_step(
 
 def _renewed(corrections: Sequence[Correction], number: int) -> Corrections:
     """The same objects on images that no cache has seen."""
-    EMBEDDINGS.clear()
+    forget()
     images = {id(c.image): c.image for c in corrections}
     new = {key: fresh(image, number) for key, image in images.items()}
     return Corrections(replace(c, image=new[id(c.image)]) for c in corrections)

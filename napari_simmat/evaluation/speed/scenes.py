@@ -15,10 +15,21 @@ from napari_simmat.evaluation.protocol import check_labels, objects
 from napari_simmat.images import DatasetItem, MultiChannelImage, open_dataset, sample_path
 from napari_simmat.images.modality import COLOUR_MOMENTS
 from napari_simmat.images.roles import COLOURS
+from napari_simmat.inference.cache import EARLY, EMBEDDINGS
 from napari_simmat.models import Adapter, BaseModel
 from napari_simmat.training import Correction
 
-__all__ = ["SETS", "Scene", "enlarged", "fresh", "handful", "load_scenes", "sample_items", "user_picture"]
+__all__ = [
+    "SETS",
+    "Scene",
+    "enlarged",
+    "forget",
+    "fresh",
+    "handful",
+    "load_scenes",
+    "sample_items",
+    "user_picture",
+]
 
 SETS = ("camouflage", "glass", "metamers", "warm", "parts", "seedlings")
 """The bundled sets, one for each kind of sensor."""
@@ -125,3 +136,9 @@ def handful(items: Sequence[DatasetItem], count: int) -> list[Correction]:
 def _loaded(items: Sequence[DatasetItem]) -> Iterator[Scene]:
     for k in range(len(items)):
         yield from load_scenes(items[k : k + 1], 1)
+
+
+def forget() -> None:
+    """Empty the caches in memory, as they are when the program has just begun."""
+    EMBEDDINGS.clear()
+    EARLY.clear()
