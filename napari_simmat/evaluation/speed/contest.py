@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from napari_simmat.errors import SimmatError
 from napari_simmat.evaluation.metrics import iou
 from napari_simmat.evaluation.protocol import objects
-from napari_simmat.evaluation.speed.scenes import Scene, enlarged, forget, fresh, user_picture
+from napari_simmat.evaluation.speed.scenes import Scene, enlarged, fresh, user_picture
 from napari_simmat.evaluation.speed.stock import stock_predictor
 from napari_simmat.evaluation.speed.timing import Course, Pairs
 from napari_simmat.images import MultiChannelImage, as_image
 from napari_simmat.inference import Frame, Prompt, Segmenter
+from napari_simmat.inference.cache import forget
 from napari_simmat.models import BaseModel
 from napari_simmat.training import first_click
 

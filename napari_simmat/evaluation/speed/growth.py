@@ -16,11 +16,11 @@ from napari_simmat.errors import Cancelled, SimmatError
 from napari_simmat.evaluation.speed.child import run_child
 from napari_simmat.evaluation.speed.learning import deep_seconds_per_step
 from napari_simmat.evaluation.speed.report import GrowthRow, Times
-from napari_simmat.evaluation.speed.scenes import forget
 from napari_simmat.evaluation.speed.synthetic import disc_image, discs, write_picture
 from napari_simmat.evaluation.speed.timing import Course, clock, gpu_peak_mb, median, own_peak_mb, quartiles
 from napari_simmat.images import MultiChannelImage, open_image
 from napari_simmat.inference import Prompt, Segmenter, device_choice, region_around
+from napari_simmat.inference.cache import forget
 from napari_simmat.inference.regions import Region
 from napari_simmat.models import BaseModel
 from napari_simmat.training import Correction, Corrections, deep, quick

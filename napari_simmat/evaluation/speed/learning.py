@@ -9,8 +9,9 @@ from functools import partial
 import numpy as np
 import torch
 
-from napari_simmat.evaluation.speed.scenes import forget, fresh
+from napari_simmat.evaluation.speed.scenes import fresh
 from napari_simmat.evaluation.speed.timing import Course, clock
+from napari_simmat.inference.cache import forget
 from napari_simmat.models import BaseModel
 from napari_simmat.training import Correction, Corrections, finetune, quick
 

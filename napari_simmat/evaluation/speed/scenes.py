@@ -15,7 +15,6 @@ from napari_simmat.evaluation.protocol import check_labels, objects
 from napari_simmat.images import DatasetItem, MultiChannelImage, open_dataset, sample_path
 from napari_simmat.images.modality import COLOUR_MOMENTS
 from napari_simmat.images.roles import COLOURS
-from napari_simmat.inference.cache import EARLY, EMBEDDINGS
 from napari_simmat.models import Adapter, BaseModel
 from napari_simmat.training import Correction
 
@@ -23,7 +22,6 @@ __all__ = [
     "SETS",
     "Scene",
     "enlarged",
-    "forget",
     "fresh",
     "handful",
     "load_scenes",
@@ -136,9 +134,3 @@ def handful(items: Sequence[DatasetItem], count: int) -> list[Correction]:
 def _loaded(items: Sequence[DatasetItem]) -> Iterator[Scene]:
     for k in range(len(items)):
         yield from load_scenes(items[k : k + 1], 1)
-
-
-def forget() -> None:
-    """Empty the caches in memory, as they are when the program has just begun."""
-    EMBEDDINGS.clear()
-    EARLY.clear()
