@@ -22,6 +22,7 @@ from napari_simmat._cli.options import (
     Profile,
     SampleFormat,
 )
+from napari_simmat._cli.speed_command import speed
 from napari_simmat._cli.terminal import cancellable, progress, results
 
 if TYPE_CHECKING:
@@ -29,11 +30,14 @@ if TYPE_CHECKING:
     from napari_simmat.images import DatasetItem
 
 app = typer.Typer(
-    name="benchmark", help="Measure a model on labelled images: accuracy, channels.", no_args_is_help=True
+    name="benchmark",
+    help="Measure a model on labelled images: accuracy, channels, speed.",
+    no_args_is_help=True,
 )
 
 
 app.command(name="accuracy")(accuracy)
+app.command(name="speed")(speed)
 
 
 @app.command(name="channels")
