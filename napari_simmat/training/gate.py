@@ -18,7 +18,6 @@ FEW = 6
 """Below this number of objects each in turn is held out."""
 
 _SHARE = 0.2
-_MOST_FOLDS = 3
 _IMAGES_TO_SPLIT_BY = 4
 
 
@@ -30,11 +29,13 @@ class Split:
     judge: list[Correction]
 
 
-def splits(corrections: Corrections, *, most_images: int = 6, most_objects: int = 24) -> list[Split]:
+def splits(
+    corrections: Corrections, *, most_images: int = 6, most_objects: int = 24, most_folds: int = 3
+) -> list[Split]:
     """How corrections are divided.
 
     A fifth is held out, by whole images where there are at least four of them. Of fewer than six objects, each in
-    turn (at most three of them) is held out of a training of its own. One object leaves nothing to judge by.
+    turn (at most `most_folds` of them) is held out of a training of its own. One object leaves nothing to judge by.
 
     What is held out follows from the pixels, not from chance: in a later round, the same objects judge again, and
     none that was learnt from before.
@@ -48,7 +49,7 @@ def splits(corrections: Corrections, *, most_images: int = 6, most_objects: int 
     if len(items) < 2:
         return []
     if len(items) < FEW:
-        turns = sorted(items, key=rank)[:_MOST_FOLDS]
+        turns = sorted(items, key=rank)[:most_folds]
         return [Split([c for c in items if c is not out], [out]) for out in turns]
     groups = sorted(corrections.by_image(), key=lambda group: rank(group[0], by_image=True))
     if len(groups) >= _IMAGES_TO_SPLIT_BY:

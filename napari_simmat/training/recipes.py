@@ -19,6 +19,7 @@ from napari_simmat.models.encoders import keep_biases_fresh
 from napari_simmat.models.scratch import random_start
 from napari_simmat.models.strategies import Plan, Strategy
 from napari_simmat.training.corrections import Correction, Corrections
+from napari_simmat.training.gate import Split, splits
 from napari_simmat.training.samples import Draw, Sample
 from napari_simmat.training.scenes import WINDOW, Scenes, Window
 
@@ -39,6 +40,8 @@ class Recipe(ABC):
     """Most clicks answered in one step."""
     judges: tuple[int, int]
     """Most images and most objects that the gate looks at."""
+    folds: int
+    """Most trainings in each of which one of a few objects is held out."""
     late_only: bool
     """Whether what comes before the early features is left as it is."""
 
@@ -63,6 +66,11 @@ class Recipe(ABC):
         rng: np.random.Generator,
     ) -> Draw:
         """What draws the sample of each step."""
+
+    def splits(self, corrections: Corrections) -> list[Split]:
+        """What is held out to judge by, see `gate.splits`."""
+        images, objects = self.judges
+        return splits(corrections, most_images=images, most_objects=objects, most_folds=self.folds)
 
     def begin(self, start: Adapter, base: BaseModel, seed: int = 0) -> Adapter:
         """The adapter to go on from: `start`, or random weights where the strategy begins with them.
@@ -122,6 +130,7 @@ class Deep(Recipe):
     usual_rate = 2e-3
     prompts = 12
     judges = (6, 24)
+    folds = 3
     late_only = False
     most_corrections = 4  # with one, masks got no better from the tenth click on
 
@@ -156,12 +165,13 @@ class Quick(Recipe):
     usual_rate = 2e-3
     prompts = 6
     judges = (4, 16)
+    folds = 2
     late_only = True
     most_windows = 32
 
     def steps(self, n_objects: int) -> int:
-        """From 30 for a handful of objects to 60 for many."""
-        return int(np.clip(20 + 2 * n_objects, 30, 60))
+        """From 16 for a handful of objects, which more steps would learn by heart, to 60 for many."""
+        return int(np.clip(6 + 2 * n_objects, 16, 60))
 
     def sampler(
         self,

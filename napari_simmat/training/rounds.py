@@ -16,7 +16,7 @@ from napari_simmat.errors import TrainingError
 from napari_simmat.inference import device_choice, first_that_fits
 from napari_simmat.models import AdaptedSam, Adapter, BaseModel, load_base_model
 from napari_simmat.training.corrections import Correction, Corrections
-from napari_simmat.training.gate import Split, one_click_iou, splits
+from napari_simmat.training.gate import Split, one_click_iou
 from napari_simmat.training.interactive import Interactive
 from napari_simmat.training.method import Method, Rates
 from napari_simmat.training.paper import Paper
@@ -61,7 +61,7 @@ def learn(
     for group in corrections.by_image():
         start.fits(group[0].image)
     present, start = start, recipe.begin(start, base, settings.seed)
-    folds = splits(corrections, most_images=recipe.judges[0], most_objects=recipe.judges[1]) if gate else []
+    folds = recipe.splits(corrections) if gate else []
     few = len(folds) > 1 or not folds
     learnt_from = list(corrections) if few else folds[0].learn
     task = _Task(
