@@ -108,6 +108,7 @@ class MultiChannelImage:
     facts: Mapping[str, str] = field(default_factory=dict)
     levels: tuple[Any, ...] = ()
     stored: Any = field(default=None, repr=False)
+    remembered: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         data = real_array(self.data, self.name or "the array")

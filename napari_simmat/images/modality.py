@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from napari_simmat.errors import AdapterError
 from napari_simmat.images.camera import Camera
 from napari_simmat.images.image import MultiChannelImage
-from napari_simmat.images.physics.depth import resize_measured
 from napari_simmat.images.physics.derived import FORMULAS, Mirror
 from napari_simmat.images.roles import GRAVITY
-from napari_simmat.images.statistics import filled, percentile_limits, sample, unit_scale
+from napari_simmat.images.scaling import each_at_once, scale_of, write_scaled
 
 __all__ = ["ModalityProfile", "ModelChannel", "Normalisation"]
 
 # Mean and standard deviation of ImageNet, which SAM subtracts and divides by.
 COLOUR_MOMENTS = {"red": (0.485, 0.229), "green": (0.456, 0.224), "blue": (0.406, 0.225)}
 OTHER_MOMENTS = (0.449, 0.226)  # their means, for a channel of fixed range that is no colour
-
-# A few bright pixels in an empty channel hardly deviate from it; dividing by less than this would make them
-# thousands.
-LEAST_STD = 0.02
 
 
 class Normalisation(BaseModel):
@@ -268,13 +263,25 @@ class ModalityProfile(BaseModel):
         """
         target = image.shape if shape is None else shape
         out = np.empty((self.n_channels, *target), np.float32)
-        for plane, seen, result in zip(self.planes(image), self.sees, out, strict=True):
-            role = self.roles[seen.of[0]] if seen.formula == "value" else ""
-            moments = COLOUR_MOMENTS.get(role, OTHER_MOMENTS)
-            if self._is_signed(seen):
-                moments = (0.5, moments[1])  # so that the mirrored value is minus the value
-            _channel_input(plane, seen.normalisation, moments, result)
+        each_at_once(
+            partial(self._write, image, seen, plane, result)
+            for plane, seen, result in zip(self.planes(image), self.sees, out, strict=True)
+        )
         return out
+
+    def _write(
+        self, image: MultiChannelImage, seen: ModelChannel, plane: NDArray[Any], out: NDArray[np.float32]
+    ) -> None:
+        """Write what the model sees of a channel; the scale of an image's channel is found once."""
+        role = self.roles[seen.of[0]] if seen.formula == "value" else ""
+        moments = COLOUR_MOMENTS.get(role, OTHER_MOMENTS)
+        if self._is_signed(seen):
+            moments = (0.5, moments[1])  # so that the mirrored value is minus the value
+        how = seen.normalisation
+        key = (seen.formula, seen.of, how, moments)
+        if key not in image.remembered:
+            image.remembered[key] = scale_of(plane, how.low, how.high, moments, fixed=how.method == "range")
+        write_scaled(plane, image.remembered[key], out)
 
     def mirrored(self, axis: Mirror) -> tuple[list[int], list[float]] | None:
         """What a mirror image does to the channels beside moving their pixels.
@@ -329,48 +336,6 @@ class ModalityProfile(BaseModel):
         how = seen.normalisation
         stokes = seen.formula == "value" and self.roles[seen.of[0]] in ("s1", "s2")
         return FORMULAS[seen.formula].is_signed or (stokes and how.method == "range" and how.low == -how.high)
-
-
-def _channel_input(
-    plane: NDArray[Any], how: Normalisation, moments: tuple[float, float], out: NDArray[np.float32]
-) -> None:
-    """Write the normalised, resized and z-scored channel (Y, X) into `out` (H, W).
-
-    `moments` are mean and standard deviation of a channel of fixed range.
-    """
-    fixed = how.method == "range"
-    if fixed and plane.dtype == np.uint8 and (how.low, how.high) == (0, 255):
-        # Resized as bytes, like SAM's own pre-processing, rounding included.
-        out[...] = _resized(plane, out.shape)
-        out /= 255.0
-        mean, std = moments
-    else:
-        values = sample(plane) if not fixed or plane.dtype.kind == "f" else np.empty(0)
-        middle = float(np.median(values)) if values.size else 0.0
-        low, high = (how.low, how.high) if fixed else percentile_limits(plane, values, how.low, how.high)
-        if fixed:
-            mean, std = moments
-        else:
-            unit = unit_scale(values, low, high)
-            mean, std = (float(unit.mean()), max(float(unit.std()), LEAST_STD)) if unit.size else (0.0, 1.0)
-        unit = unit_scale(filled(plane, middle), low, high)
-        missing = ~np.isfinite(plane) if plane.dtype.kind == "f" else np.zeros(1, bool)
-        if missing.any() and plane.shape != out.shape:
-            unit[missing] = np.nan
-            resized = resize_measured(unit, (out.shape[0], out.shape[1]))
-            out[...] = filled(resized, float(unit_scale(np.array([middle]), low, high)[0]))
-        else:
-            out[...] = _resized(unit, out.shape)
-    out -= np.float32(mean)
-    out /= np.float32(std)
-
-
-def _resized(channel: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """Antialiased bilinear resize of a uint8 or float32 channel (Y, X)."""
-    if channel.shape == shape:
-        return channel
-    picture = Image.fromarray(np.ascontiguousarray(channel))
-    return np.asarray(picture.resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
 
 
 def _same_name(left: str, right: str) -> bool:
