@@ -213,7 +213,7 @@ def test_few_close_ups_are_kept(wheel):
     segmenter = Segmenter(image)
     for top in range(0, 480, 40):
         ground = segmenter._ground_of(CloseUp(image.shape, 1024, part=(top, 0, top + 269, 269)))
-        assert ground.grid == (42, 42)
+        assert ground.embedding.shape == (1, 256, 42, 42)
     assert 0 < len(segmenter._close_ups) <= segmenter_module._CLOSE_UPS
 
 

@@ -18,7 +18,7 @@ from napari_simmat.models.strategies import Strategy
 @pytest.fixture(params=[True, False], ids=["fused", "apart"])
 def exact(request, monkeypatch):
     """In float32 also where the processor has bfloat16; with and without oneDNN's own operators."""
-    monkeypatch.setattr(module, "uses_bfloat16", lambda device_type: False)
+    monkeypatch.setattr(module, "products", lambda device: torch.float32)
     if not request.param:
         monkeypatch.setattr(module, "_fuses", lambda device_type: False)
     return request.param
@@ -114,7 +114,7 @@ def test_neither_the_base_model_nor_the_adapter_is_changed():
 
 
 def test_in_bfloat16_the_embedding_is_nearer_to_float32_than_with_autocast(monkeypatch):
-    monkeypatch.setattr(module, "uses_bfloat16", lambda device_type: True)
+    monkeypatch.setattr(module, "products", lambda device: torch.bfloat16)
     encoder = load_base_model().sam.encoder
     rgb = inputs(3)
     with torch.inference_mode():

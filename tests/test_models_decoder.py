@@ -162,3 +162,18 @@ def test_autocast_outside_changes_nothing(sam):
             again = PromptDecoder(sam, SINGLE)
             found, _ = again.answer(again.ground(embedding()), **prompts()[1])
     assert torch.equal(found, expected)
+
+
+def test_after_answering_the_same_can_be_learnt_from(sam):
+    """What was made for answers, in inference mode, must not be in the way of gradients."""
+    from napari_simmat.models.decoder import _row_by_row
+
+    _row_by_row.cache_clear()
+    with torch.inference_mode():
+        decoder = PromptDecoder(sam, SINGLE)
+        decoder.answer(decoder.ground(embedding(8, 8)), **prompts()[0])
+    given = embedding(8, 8).requires_grad_(True)
+    decoder = PromptDecoder(sam, SINGLE)
+    logits, _ = decoder.answer(decoder.ground(given), **prompts()[0])
+    logits.mean().backward()
+    assert given.grad.abs().sum() > 0

@@ -14,6 +14,7 @@ if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.env
 
 from napari_simmat.errors import SimmatError
 from napari_simmat.evaluation.speed import GrowthRow, WindowFigures, run_child
+from napari_simmat.evaluation.speed.report import EVENT_PHASES
 from napari_simmat.plugin.stalls import Ticks
 
 MODULE = "napari_simmat.plugin.responsiveness"
@@ -29,13 +30,13 @@ def test_a_window_is_worked_in_and_every_figure_comes_back(environment):
     found = WindowFigures.model_validate(told)
 
     assert [phase.name for phase in found.phases] == [
-        "open",
-        "first encode",
+        "first open",
+        "encode",
         "click",
         "accept",
         "quick",
         "deep",
-        "encode",
+        "open",
     ]
     for phase in found.phases:
         assert 0 < phase.p50_ms <= phase.p99_ms <= phase.worst_ms
@@ -43,7 +44,9 @@ def test_a_window_is_worked_in_and_every_figure_comes_back(environment):
     assert found.click_painted_ms[0] >= found.click_in_layer_ms[0] > 0
     assert found.open_to_mask_ms[0] >= found.first_click_ms[0] > 0
     assert found.accept_objects == 20
-    assert found.worst_stall_ms >= max(found.phases[k].worst_ms for k in (1, 2, 4, 5, 6))
+    counted = {phase.name: phase.worst_ms for phase in found.phases if phase.name in EVENT_PHASES}
+    assert set(counted) == {"encode", "quick", "deep"}
+    assert found.worst_stall_ms == max(counted.values())
     assert min(found.canvas) > 100
 
 

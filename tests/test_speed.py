@@ -322,7 +322,7 @@ def whole_report(told):
     window = WindowFigures(
         phases=[
             Phase(name=name, **phase)
-            for name in ("open", "first encode", "encode", "click", "quick", "deep", "accept")
+            for name in ("open", "first open", "encode", "click", "quick", "deep", "accept")
         ],
         click_painted_ms=[40.0, 50.0, 60.0],
         click_in_layer_ms=[30.0],
@@ -359,9 +359,11 @@ def whole_report(told):
     return report.model_copy(update={"growth": growth}).with_window(window)
 
 
-def test_the_longest_stall_is_that_of_encoding_clicking_or_training(whole_report):
+def test_the_longest_stall_is_that_of_encoding_or_training(whole_report):
     phases = [
-        phase.model_copy(update={"worst_ms": 900.0 if phase.name in ("open", "accept") else 45.0})
+        phase.model_copy(
+            update={"worst_ms": 900.0 if phase.name in ("open", "first open", "click", "accept") else 45.0}
+        )
         for phase in whole_report.window.phases
     ]
     window = whole_report.window.model_copy(update={"phases": phases})

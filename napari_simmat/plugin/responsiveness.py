@@ -62,6 +62,8 @@ def measure_window(
     places = [first_click(mask) for _, mask in objects(instances)]
     bench = Bench(folder)
     opened = [bench.open(fresh(image, k), click=places[0]) for k in range(min(runs, OPENINGS))]
+    for _ in range(min(runs, OPENINGS)):
+        bench.encode()
     clicks = ClickTimes()
     for y, x in _somewhere(image.shape, runs + 1):
         bench.click(y, x, clicks)

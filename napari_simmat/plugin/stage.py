@@ -135,12 +135,19 @@ class Stage:
             layer.events.selected_label.connect(self._on_selected)
         return self.objects  # type: ignore[no-any-return]
 
-    def prepare(self) -> None:
-        """Make the layers for mask and clicks, which takes napari a moment, so that the first click is quick."""
+    def prepare(self) -> bool:
+        """Make one of the layers for mask and clicks, which takes napari a moment, so that the first click is quick.
+
+        Returns
+        -------
+        bool
+            Whether there is one more to be made.
+        """
         if self._preview is None:
             self.show_mask(np.zeros(self._shape, bool))
-        if self._clicks is None:
+        elif self._clicks is None:
             self._make_clicks()
+        return self._clicks is None
 
     def show_mask(self, mask: NDArray[np.bool_] | None, *, faint: bool = False) -> None:
         """Draw the proposed mask, or none; faintly, if nobody has clicked yet."""
@@ -149,20 +156,32 @@ class Stage:
         data = np.zeros(self._shape, np.uint8) if mask is None else mask.view(np.uint8)
         if self._preview is None:
             colours = DirectLabelColormap(color_dict={None: "transparent", 0: "transparent", 1: MASK})
-            self._preview = self._add("labels", data, name="proposed mask", opacity=0.5, colormap=colours)
+            # A copy: what is shown is written over by the next mask.
+            self._preview = self._add(
+                "labels", data.copy(), name="proposed mask", opacity=0.5, colormap=colours
+            )
             self._preview.editable = False
             if self._region is not None:
                 frame = self._preview.bounding_box
                 frame.line_color, frame.line_thickness, frame.points = MASK, 1.5, False
                 frame.visible = True
         elif mask is not None or self._preview.data.any():
-            self._preview.data = data
+            self._redraw(data)
         if faint and self._strong is None:
             self._strong = self._preview.opacity  # as the user may have set it
             self._preview.opacity = self._strong / 2
         elif not faint and self._strong is not None:
             self._preview.opacity, self._strong = self._strong, None
         self._raise_clicks()
+
+    def _redraw(self, data: NDArray[np.uint8]) -> None:
+        """Show another mask; in the same array nothing but the picture on the canvas has to be made anew."""
+        shown = self._preview.data
+        if isinstance(shown, np.ndarray) and shown.shape == data.shape and shown.dtype == data.dtype:
+            shown[...] = data
+            self._preview.refresh(thumbnail=False, highlight=False, extent=False)
+        else:
+            self._preview.data = data.copy()
 
     def show_prompt(self, prompt: Prompt) -> None:
         """Draw the points and the box of a prompt."""

@@ -13,9 +13,9 @@ __all__ = ["GrowthRow", "ImageTimes", "Phase", "SpeedReport", "Times", "WindowFi
 
 Quartiles = tuple[float, float]
 
-EVENT_PHASES = ("first encode", "encode", "click", "quick", "deep")
-"""Phases of the window whose stalls count; the first one has the model loaded, too. Before an image is encoded napari
-adds its layer, which is `open`."""
+EVENT_PHASES = ("encode", "quick", "deep")
+"""Phases of the window whose stalls count. While an image is opened napari makes layers, and while people click and
+accept it paints them; those stalls are listed apart."""
 
 
 class ImageTimes(Model):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QButtonGroup, QSizePolicy, QToolButton, QWidget
 
@@ -16,6 +16,8 @@ from napari_simmat.plugin.thumbnails import crop_around, thumbnail
 
 _SIZE = QSize(68, 46)
 _COUNT = 3
+
+_LATER_MS = 30
 
 
 class CandidateSection(Section):
@@ -36,10 +38,19 @@ class CandidateSection(Section):
             each.clicked.connect(lambda _, index=index: controller.annotator.choose_candidate(index))
         self._group = group
         self.add_row(*self.buttons)
-        controller.annotator.answered.connect(self._show)
-        self._show(None)
+        # The mask on the canvas comes first.
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(_LATER_MS)
+        self._later.timeout.connect(self._show)
+        controller.annotator.answered.connect(self._wait)
+        self._show()
 
-    def _show(self, answer: Any) -> None:
+    def _wait(self, answer: Any) -> None:
+        self._later.start()
+
+    def _show(self) -> None:
+        answer: Any = self._controller.annotator.answer
         behind = self._controller.images.backdrop
         if answer is None or behind is None:
             self._group.setExclusive(False)  # else the last one could not be unchecked
