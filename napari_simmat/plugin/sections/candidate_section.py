@@ -38,21 +38,17 @@ class CandidateSection(Section):
             each.clicked.connect(lambda _, index=index: controller.annotator.choose_candidate(index))
         self._group = group
         self.add_row(*self.buttons)
-        # The mask on the canvas comes first.
+        # Pictures take a moment, and the mask on the canvas comes first.
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(_LATER_MS)
-        self._later.timeout.connect(self._show)
-        controller.annotator.answered.connect(self._wait)
-        self._show()
+        self._later.timeout.connect(self._draw)
+        controller.annotator.answered.connect(self._show)
+        self._show(None)
 
-    def _wait(self, answer: Any) -> None:
-        self._later.start()
-
-    def _show(self) -> None:
-        answer: Any = self._controller.annotator.answer
-        behind = self._controller.images.backdrop
-        if answer is None or behind is None:
+    def _show(self, answer: Any) -> None:
+        if answer is None or self._controller.images.backdrop is None:
+            self._later.stop()
             self._group.setExclusive(False)  # else the last one could not be unchecked
             for each in self.buttons:
                 each.setEnabled(False)
@@ -61,12 +57,20 @@ class CandidateSection(Section):
                 each.setChecked(False)
             return
         self._group.setExclusive(True)
-        crop = crop_around(answer.masks, behind)
         for index, each in enumerate(self.buttons):
             each.setEnabled(True)
-            each.setIcon(thumbnail(answer.masks[index], behind, crop, _SIZE))
             each.setText(f"IoU {min(max(answer.scores[index], 0.0), 1.0):.2f}")
             each.setChecked(index == answer.shown)
+        self._later.start()
+
+    def _draw(self) -> None:
+        answer: Any = self._controller.annotator.answer
+        behind = self._controller.images.backdrop
+        if answer is None or behind is None:
+            return
+        crop = crop_around(answer.masks, behind)
+        for index, each in enumerate(self.buttons):
+            each.setIcon(thumbnail(answer.masks[index], behind, crop, _SIZE))
 
 
 def _candidate() -> QToolButton:
