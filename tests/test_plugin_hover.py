@@ -29,23 +29,30 @@ def move(window, row, column):
     QTest.mouseMove(window.canvas, window.place(row, column))
 
 
+def move_until(window, row, column, condition):
+    """Move the mouse to a place, again and again with a rest, until something is the case."""
+    for attempt in range(40):
+        QTest.mouseMove(window.canvas, window.place(row, column + attempt % 2))
+        window.qtbot.wait(400)
+        if condition():
+            return
+    pytest.fail("the preview did not come")
+
+
 def test_the_mask_of_a_click_that_was_not_done_is_shown_faintly_and_goes_again(window):
-    move(window, *BALLS[1][:2])
-    window.until(lambda: iou(shown(window), ball(1)) > 0.7)
+    move_until(window, *BALLS[1][:2], lambda: iou(shown(window), ball(1)) > 0.7)
     preview = next(layer for layer in window.viewer.layers if layer.name == "proposed mask")
     assert preview.opacity == 0.25
     assert window.annotator.prompt.is_empty
     assert window.annotator.answer is None
 
-    move(window, *BALLS[2][:2])
-    window.until(lambda: iou(shown(window), ball(2)) > 0.7)
+    move_until(window, *BALLS[2][:2], lambda: iou(shown(window), ball(2)) > 0.7)
     window.panel.prompt.hover.setChecked(False)
     assert not shown(window).any()
 
 
 def test_a_click_takes_the_place_of_the_preview_and_is_not_disturbed_by_it(window):
-    move(window, *BALLS[1][:2])
-    window.until(lambda: shown(window).any())
+    move_until(window, *BALLS[1][:2], lambda: shown(window).any())
     window.segment(*BALLS[1][:2])
     preview = next(layer for layer in window.viewer.layers if layer.name == "proposed mask")
     assert preview.opacity == 0.5
@@ -57,10 +64,8 @@ def test_a_click_takes_the_place_of_the_preview_and_is_not_disturbed_by_it(windo
 
 
 def test_outside_of_the_image_nothing_is_shown(window):
-    move(window, *BALLS[1][:2])
-    window.until(lambda: shown(window).any())
-    move(window, -3, 5)
-    window.until(lambda: not shown(window).any())
+    move_until(window, *BALLS[1][:2], lambda: shown(window).any())
+    move_until(window, -3, 5, lambda: not shown(window).any())
     assert window.annotator.prompt.is_empty
 
 

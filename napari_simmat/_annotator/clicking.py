@@ -156,6 +156,11 @@ class Clicking(Session):
         )
         return True
 
+    @property
+    def is_previewing(self) -> bool:
+        """Whether a preview is on its way."""
+        return "preview" in self._jobs
+
     def end_preview(self) -> None:
         """Show no preview any more."""
         self._cancel("preview")

@@ -80,6 +80,9 @@ class Hover(QObject):
             self._pause.start()
 
     def _ask(self) -> None:
+        if self._annotator.is_previewing:  # else none would ever be shown while the mouse moves
+            self._pause.start()
+            return
         layer = self._images.layer
         wanted = layer is not None and self._mouse.is_ours and self._mouse.mode == "points"
         if wanted and layer == self._stage.image_layer and not self._images.is_moving:
