@@ -17,6 +17,7 @@ from napari_simmat.errors import SimmatError
 from napari_simmat.evaluation.speed.synthetic import spots
 from napari_simmat.images import MultiChannelImage
 from napari_simmat.inference.cache import forget
+from napari_simmat.inference.kept import kept_embeddings
 from napari_simmat.journal import Journal
 from napari_simmat.plugin.panel import SimmatPanel
 from napari_simmat.plugin.pictures import add_layer, layer_data
@@ -98,8 +99,11 @@ class Bench:
         return 1000 * (at - clicked), 1000 * (at - added)
 
     def encode(self) -> None:
-        """Have the image at hand seen again, with nothing in memory."""
+        """Have the image at hand seen again, with nothing in memory or on disk."""
         forget()
+        kept = kept_embeddings()
+        if kept is not None:
+            kept.clear()
         before = self.annotator.segmenter
         with self.ticks.phase("encode"):
             self.annotator.see_again()
