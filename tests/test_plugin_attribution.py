@@ -107,7 +107,7 @@ def test_escape_cancels_it_and_clicks_go_on(window):
     window.segment(*BALLS[2][:2])
     assert window.annotator.answer is not None
 
-    if window.annotator.is_busy:
+    if "attribution" in window.annotator._jobs:  # it may be done already
         window.key(Qt.Key_Escape)
         assert section.list.effects == ()
     window.until(lambda: window.controller.executor.current is None)
