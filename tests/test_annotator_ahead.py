@@ -60,7 +60,7 @@ def test_the_first_click_is_answered_by_a_draft_until_the_whole_is_seen(opened, 
     assert later.kinds() == ["draft", "encode"]
     opened.click(*CLICK)
     later.run("draft")
-    later.run("answer")
+    assert "answer" not in later.kinds()  # the draft has answered already, with no other job between
     draft = opened.answer
     assert draft.is_draft
     assert not opened.is_answered
@@ -72,6 +72,29 @@ def test_the_first_click_is_answered_by_a_draft_until_the_whole_is_seen(opened, 
     assert opened.draft is None
     expected, _ = Segmenter(opened.image).predict([CLICK])
     np.testing.assert_array_equal(opened.answer.mask, expected)
+
+
+def test_a_draft_is_made_while_the_journal_is_still_read(later):
+    annotator = Annotator(balls(), executor=later)
+    annotator.click(*CLICK)
+    later.run("draft")
+    assert annotator.answer.is_draft
+    later.run("open")
+    assert later.kinds() == ["encode"]
+    later.run("encode")
+    later.run("answer")
+    assert annotator.is_answered
+
+
+def test_a_click_after_the_one_that_the_draft_saw_is_answered_anew(opened, later):
+    opened.click(*CLICK)
+    (job,) = [waiting for waiting in later.jobs if waiting.kind == "draft"]
+    result = job.work(job.progress)
+    opened.click(*CLICK)
+    job.take(result)
+    assert opened.answer is None
+    later.run("answer")
+    assert len(opened.answer.prompt.points) == 2
 
 
 def test_what_is_accepted_on_a_draft_gets_the_mask_of_the_whole(opened, later):

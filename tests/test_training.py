@@ -15,9 +15,9 @@ from napari_simmat.inference import Frame
 from napari_simmat.models import load_base_model
 from napari_simmat.training import Correction, Corrections, deep, first_click, next_click, quick
 from napari_simmat.training.clicks import random_click
-from napari_simmat.training.gate import splits
+from napari_simmat.training.gate import split
 from napari_simmat.training.losses import answer_loss, mask_loss
-from napari_simmat.training.recipes import recipe_for
+from napari_simmat.training.recipes import Quick, recipe_for
 from napari_simmat.training.scenes import Scenes
 
 
@@ -286,33 +286,55 @@ def numbered(count, per_image=1):
 
 
 def test_nothing_is_held_out_of_one_object():
-    assert splits(numbered(1)) == []
+    assert split(numbered(1)) is None
 
 
-@pytest.mark.parametrize("count", [2, 3, 5])
-def test_of_few_objects_each_is_left_out_in_turn(count):
-    found = splits(numbered(count))
-    assert len(found) == min(count, 3)
-    for split in found:
-        assert len(split.judge) == 1
-        assert len(split.learn) == count - 1
-        assert split.judge[0] not in split.learn
-    assert len({s.judge[0].label for s in found}) == len(found)
+@pytest.mark.parametrize(("count", "judging"), [(2, 1), (3, 1), (4, 2), (5, 2)])
+def test_of_few_objects_one_or_two_are_held_out_until_they_have_judged(count, judging):
+    found = split(numbered(count))
+    assert found.is_of_few
+    assert len(found.judge) == judging
+    assert len(found.learn) == count - judging
+    assert not {c.label for c in found.judge} & {c.label for c in found.learn}
+
+
+def test_few_objects_are_all_learnt_from_once_the_gate_has_passed_them(corrections, monkeypatch):
+    few = Corrections(list(corrections)[:3])
+    learnt = []
+    draw = Quick.sampler
+
+    def sampler(self, model, start, corrections, rng):
+        learnt.append({c.label for c in corrections})
+        return draw(self, model, start, corrections, rng)
+
+    monkeypatch.setattr(Quick, "sampler", sampler)
+    totals = []
+    _, report = quick(few, steps=22, on_step=lambda step, total, loss: totals.append((step, total)))
+    assert report.kept
+    assert totals == [(k, 22) for k in range(1, 23)]
+    assert (report.steps, report.objects, report.held_out) == (22, 3, 1)
+    held_out = split(few)
+    assert learnt == [{c.label for c in held_out.learn}, {c.label for c in few}]
+
+    _, report = quick(few, steps=11, learning_rate=0.9)
+    assert not report.kept  # so there is nothing to go on from
+    assert (report.steps, report.objects) == (8, 2)
 
 
 def test_of_many_images_whole_images_are_held_out():
-    (split,) = splits(numbered(40, per_image=4))
-    learnt = {c.image.content_key() for c in split.learn}
-    judged = {c.image.content_key() for c in split.judge}
+    found = split(numbered(40, per_image=4))
+    learnt = {c.image.content_key() for c in found.learn}
+    judged = {c.image.content_key() for c in found.judge}
     assert not learnt & judged
     assert len(judged) == 2
-    assert len(split.learn) + len(split.judge) == 40
+    assert len(found.learn) + len(found.judge) == 40
 
 
 def test_of_one_image_a_fifth_of_the_objects_is_held_out():
-    (split,) = splits(numbered(20, per_image=20))
-    assert len(split.judge) == 4
-    assert len(split.learn) == 16
+    found = split(numbered(20, per_image=20))
+    assert not found.is_of_few
+    assert len(found.judge) == 4
+    assert len(found.learn) == 16
 
 
 # ------------------------------------------------------------------- input

@@ -17,7 +17,7 @@ from napari_simmat.images import as_image
 from napari_simmat.training import Corrections, Settings
 from napari_simmat.training.average import Average
 from napari_simmat.training.clicks import even_click
-from napari_simmat.training.gate import splits
+from napari_simmat.training.gate import split
 from napari_simmat.training.paper import Paper
 from napari_simmat.training.recipes import recipe_for
 from napari_simmat.training.stopping import Stopping, watchers
@@ -202,14 +202,14 @@ def test_what_comes_out_is_the_average_where_it_was_asked_for(vit):
 def test_who_watches_neither_learns_nor_judges():
     """The gate stays honest: what stops is not what judges."""
     for scenes in ([scene(k, 3) for k in range(8)], [scene(0, 9), scene(1, 9)]):
-        (split,) = splits(corrections_of(scenes))
-        learnt, watching = watchers(split.learn)
-        sets = [set(map(id, part)) for part in (learnt, watching, split.judge)]
+        held_out = split(corrections_of(scenes))
+        learnt, watching = watchers(held_out.learn)
+        sets = [set(map(id, part)) for part in (learnt, watching, held_out.judge)]
         assert all(sets)
         assert all(not a & b for a, b in combinations(sets, 2))
         assert len(learnt) > 2 * len(watching)
         if len(scenes) == 8:  # nor does another object of the same image
-            images = [{c.image.content_key() for c in part} for part in (learnt, watching, split.judge)]
+            images = [{c.image.content_key() for c in part} for part in (learnt, watching, held_out.judge)]
             assert all(not a & b for a, b in combinations(images, 2))
 
 

@@ -232,9 +232,14 @@ class Clicking(Session):
                 Job("look ahead", "Looking closer", partial(_look_ahead, segmenter, answer.prompt), _done)
             )
 
-    def _drafted(self, draft: Segmenter | None) -> None:
-        super()._drafted(draft)
-        if draft is not None and self.segmenter is None:
+    def _answer_at_once(self, draft: Segmenter) -> Answer | None:
+        prompt = self.prompt
+        return None if prompt.is_empty or prompt.mask is not None else _answer(draft, prompt)
+
+    def _draft_came(self, answer: Answer | None) -> None:
+        if answer is not None and answer.prompt is self.prompt:
+            self._show(answer)
+        else:
             self._ask()
 
     def _encoded(self, version: Version | None, segmenter: Segmenter) -> None:
@@ -257,7 +262,7 @@ def _done(result: None) -> None:
     """Nothing is to be changed by it."""
 
 
-def _answer(segmenter: Segmenter, prompt: Prompt, progress: Progress) -> Answer:
+def _answer(segmenter: Segmenter, prompt: Prompt, progress: Progress | None = None) -> Answer:
     candidates = segmenter.answer(prompt)
     masks = tuple(candidates.mask(i) for i in range(len(candidates.scores)))
     scores = tuple(float(s) for s in candidates.scores)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
@@ -14,10 +15,13 @@ from napari_simmat._annotator.objects import ObjectBook
 from napari_simmat._annotator.versions import Version, Versions
 from napari_simmat.errors import AdapterError, Cancelled, ImageError, SimmatError
 from napari_simmat.images import ModalityProfile, MultiChannelImage
-from napari_simmat.inference import Segmenter, is_at_hand
+from napari_simmat.inference import Segmenter, is_at_hand, warm_up
 from napari_simmat.journal import Journal, Story
 from napari_simmat.models import Adapter, load_base_model
 from napari_simmat.models.transfer import canonical_name
+
+if TYPE_CHECKING:
+    from napari_simmat._annotator.clicking import Answer
 
 
 class Session:
@@ -52,6 +56,7 @@ class Session:
         self._execute = executor
         self._device = device
         self._jobs: dict[Kind, Job] = {}
+        self._chosen: tuple[MultiChannelImage, Version | None, Callable[[], Adapter]] | None = None
         # Whoever has jobs done on the spot waits for each of them, also for what may never be needed.
         self._works_ahead = executor is not run_now
         if adapter is not None:
@@ -66,6 +71,7 @@ class Session:
         for kind in ("open", "draft", "encode", "answer", "ahead"):
             self._cancel(kind)
         self.image, self.book, self.segmenter, self.draft = image, None, None, None
+        self._chosen = None
         self.image_changed.emit(image)
         if image is not None:
             self._open(image)
@@ -79,6 +85,11 @@ class Session:
     def is_encoding(self) -> bool:
         """Whether an embedding of the image is on its way."""
         return "encode" in self._jobs
+
+    @property
+    def is_drafting(self) -> bool:
+        """Whether a draft of it is on its way."""
+        return "draft" in self._jobs
 
     def cancel_encoding(self) -> bool:
         """Do without the embedding that is on its way; False if there is none."""
@@ -230,6 +241,8 @@ class Session:
             return ObjectBook(image, story, journal=journal, on_problem=self.problem.emit)
 
         self._run(Job("open", f"Opening {image.name}", work, partial(self._opened, image)))
+        if self._works_ahead:
+            self._sketch(image)
 
     def _opened(self, image: MultiChannelImage, book: ObjectBook) -> None:
         book.image = image  # the same pixels may have been given another modality
@@ -239,6 +252,12 @@ class Session:
         self.opened.emit(book.restored)
         self.objects_changed.emit()
         self._encode()
+
+    def warm_up(self) -> None:
+        """Get the model ready for the first image."""
+        device = self._device
+        if self._works_ahead:
+            self._run(Job("ahead", "Getting ready", lambda _: warm_up(device), lambda _: None))
 
     def see_again(self) -> None:
         """Have the model see the image again, after it was decided to compute on another device or otherwise."""
@@ -270,29 +289,51 @@ class Session:
         job = Job("ahead", "Encoding what may come next", work, lambda _: None)
         self._run(job)
 
+    def _sketch(self, image: MultiChannelImage) -> None:
+        """Have a draft made, which needs nothing of what the journal knows."""
+        _, adapter = self._adapter_for(image)
+        device = self._device
+
+        def work(progress: Progress) -> tuple[Segmenter, Answer | None] | None:
+            if not load_base_model().sam.encoder.flexible or is_at_hand(image, adapter(), device=device):
+                return None
+            draft = Segmenter(image, adapter=adapter(), device=device, draft=True)
+            return draft, self._answer_at_once(draft)
+
+        self._run(Job("draft", f"Looking at {image.name}", work, self._drafted))
+
     def _encode(self) -> None:
         image, device = self._need_image(), self._device
-        version = self.versions.fitting(image)
-        for kind in ("draft", "encode", "ahead"):
+        for kind in ("encode", "ahead"):
             self._cancel(kind)
-        adapter = cache(lambda: version.adapter if version is not None else Adapter.untrained(image))
-        if self.segmenter is None and self._works_ahead:
-
-            def sketch(progress: Progress) -> Segmenter | None:
-                if not load_base_model().sam.encoder.flexible or is_at_hand(image, adapter(), device=device):
-                    return None
-                return Segmenter(image, adapter=adapter(), device=device, draft=True)
-
-            self._run(Job("draft", f"Looking at {image.name}", sketch, self._drafted))
+        if self._works_ahead and self.segmenter is None and self.draft is None and not self.is_drafting:
+            self._sketch(image)  # encoding was cancelled before
+        version, adapter = self._adapter_for(image)
 
         def work(progress: Progress) -> Segmenter:
             return Segmenter(image, adapter=adapter(), device=device, keep=True)
 
         self._run(Job("encode", f"Encoding {image.name}", work, partial(self._encoded, version)))
 
-    def _drafted(self, draft: Segmenter | None) -> None:
-        if self.segmenter is None:
-            self.draft = draft
+    def _adapter_for(self, image: MultiChannelImage) -> tuple[Version | None, Callable[[], Adapter]]:
+        """The version that answers for an image, and what gives its adapter: a new one, once, where there is none."""
+        version = self.versions.fitting(image)
+        if self._chosen is None or self._chosen[0] is not image or self._chosen[1] is not version:
+            made = cache(lambda: version.adapter if version is not None else Adapter.untrained(image))
+            self._chosen = image, version, made
+        return version, self._chosen[2]
+
+    def _answer_at_once(self, draft: Segmenter) -> Answer | None:
+        """What a draft answers before anything else looks at the image; called on the thread that made it."""
+        return None
+
+    def _drafted(self, found: tuple[Segmenter, Answer | None] | None) -> None:
+        if self.segmenter is None and found is not None:
+            self.draft, answer = found
+            self._draft_came(answer)
+
+    def _draft_came(self, answer: Answer | None) -> None:
+        """What waits for an answer gets one."""
 
     def _encoded(self, version: Version | None, segmenter: Segmenter) -> None:
         self.segmenter, self.draft = segmenter, None

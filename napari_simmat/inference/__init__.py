@@ -11,7 +11,7 @@ from napari_simmat.inference.compute import (
 from napari_simmat.inference.frame import Frame
 from napari_simmat.inference.prompts import Prompt
 from napari_simmat.inference.regions import region_around
-from napari_simmat.inference.segmenter import Segmenter, is_at_hand
+from napari_simmat.inference.segmenter import Segmenter, is_at_hand, warm_up
 
 __all__ = [
     "Candidates",
@@ -25,4 +25,5 @@ __all__ = [
     "is_at_hand",
     "products",
     "region_around",
+    "warm_up",
 ]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_simmat.errors import AdapterError, PromptError
-from napari_simmat.images import ModalityProfile, MultiChannelImage
+from napari_simmat.images import ModalityProfile, MultiChannelImage, as_image
 from napari_simmat.images.modality import COLOUR_MOMENTS
 from napari_simmat.images.roles import COLOURS
 from napari_simmat.inference.cache import EARLY, EMBEDDINGS, EmbeddingKeys
@@ -24,24 +24,34 @@ from napari_simmat.inference.compute import (
     describe_device,
     device_choice,
     first_that_fits,
-    products,
 )
 from napari_simmat.inference.frame import LOW, Frame
-from napari_simmat.inference.frozen import freeze
 from napari_simmat.inference.kept import kept_embeddings
 from napari_simmat.inference.prompts import Prompt
-from napari_simmat.models import AdaptedSam, Adapter, BaseModel, load_base_model
-from napari_simmat.models.decoder import Ground, PromptDecoder
+from napari_simmat.inference.ready import ready
+from napari_simmat.models import Adapter, BaseModel, load_base_model
+from napari_simmat.models.decoder import Ground
 
 DRAFT_SIDE = 448
 """Longest side of an image of which a draft is made; divisible by 224, so that no attention window is padded."""
 
 NO_ROOM = "The GPU has no memory left for this image, so the model answers on the CPU; close other programs."
 
+_SMALL = 64
+"""Side of the picture that is looked at to get ready."""
+
 _REMEMBERED = 64
 """Answers kept by a segmenter, 0.8 MB each: enough for the clicks on one object."""
 _CLOSE_UPS = 8
 """Embeddings of close-ups kept by a segmenter, 2.7 MB each."""
+
+
+def warm_up(device: str | None = None) -> None:
+    """Look at a small picture, so that the first image need not wait for the model to be read and set up."""
+    picture = as_image(np.zeros((3, _SMALL, _SMALL), np.uint8), channel_axis=0)
+    Segmenter(picture, device=device, draft=load_base_model().sam.encoder.flexible).answer(
+        Prompt().with_point(_SMALL / 2, _SMALL / 2)
+    )
 
 
 def is_at_hand(
@@ -141,15 +151,14 @@ class Segmenter:
     def _settle(self, device: str, keep: bool) -> None:
         """Bring the model to a device and have it see the image there."""
         self.device = torch.device(device)
-        self._sam: AdaptedSam = self.adapter.build_merged(self._base.on(self.device))
-        freeze(self._sam)
+        base = self._base.on(self.device)
         self._close_ups.clear()
         self._whole_picture: Tensor | None = None
         self._keys = EmbeddingKeys.of(
             self.image, self.adapter, self._base, self.device, self.frame.side, self.blank
         )
         with torch.inference_mode():
-            self._decoder = PromptDecoder(self._sam.sam, products(self.device))
+            self._sam, self._decoder = ready(self.adapter, base)
             self._ground = self._decoder.ground(
                 EMBEDDINGS.get(self._keys.embedding, lambda: self._embed(keep))
             )

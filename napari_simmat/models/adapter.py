@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -191,24 +192,52 @@ class Adapter:
         self.belongs_to(base)
         sam = sharing_copy(base.sam)
         assert isinstance(sam, Sam)
-        try:
-            with seeded(seed):
-                put_in_place(sam, self.tensors)
-                mat = build_transfer(self.card.mat, self.profile.n_channels, sam.encoder.first_convolution)
-                if plan is not None:
-                    plan.place(sam)
-            mat.load_state_dict({k[4:]: v for k, v in self.tensors.items() if k.startswith("mat.")})
-        except (RuntimeError, AttributeError, KeyError, TypeError) as error:
-            raise AdapterError(
-                f"The tensors of the adapter {self.card.name!r} do not fit {base.name} "
-                f"({str(error).splitlines()[-1].strip()[:120]}); load another adapter."
-            ) from error
+        with seeded(seed), self._fitting(base):
+            put_in_place(sam, self.tensors)
+            mat = self._transfer(sam)
+            if plan is not None:
+                plan.place(sam)
         stem = getattr(mat, "stem", None)
         if stem is not None:
             sam.encoder.replace_first_convolution(stem)
         model = AdaptedSam(mat, sam).requires_grad_(False).eval()
         device = next(base.sam.parameters()).device
         return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def build_transfer_alone(self, base: BaseModel) -> nn.Module | None:
+        """The transfer layer, for whoever has a model of which nothing else differs; None if this adapter changes more.
+
+        Raises
+        ------
+        AdapterError
+            As `build`.
+        """
+        self.belongs_to(base)
+        if any(not name.startswith("mat.") for name in self.tensors):
+            return None
+        with seeded(0), self._fitting(base):
+            mat = self._transfer(base.sam)
+        if getattr(mat, "stem", None) is not None:
+            return None
+        device = next(base.sam.parameters()).device
+        mat = mat.requires_grad_(False).eval()
+        return mat.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def _transfer(self, sam: Sam) -> nn.Module:
+        mat = build_transfer(self.card.mat, self.profile.n_channels, sam.encoder.first_convolution)
+        mat.load_state_dict({k[4:]: v for k, v in self.tensors.items() if k.startswith("mat.")})
+        return mat
+
+    @contextmanager
+    def _fitting(self, base: BaseModel) -> Iterator[None]:
+        """What goes wrong in here is said in one sentence."""
+        try:
+            yield
+        except (RuntimeError, AttributeError, KeyError, TypeError) as error:
+            raise AdapterError(
+                f"The tensors of the adapter {self.card.name!r} do not fit {base.name} "
+                f"({str(error).splitlines()[-1].strip()[:120]}); load another adapter."
+            ) from error
 
     def build_merged(self, base: BaseModel) -> AdaptedSam:
         """As `build`, for answering: LoRA merged into the layers, which costs nothing at run time."""

@@ -38,7 +38,9 @@ class TrainingRun(BaseModel):
     watching: int = Field(
         default=0, description="Objects that only decided when to stop, neither learnt from nor judged by."
     )
-    held_out: int = Field(description="Objects that judged the result and were not learnt from.")
+    held_out: int = Field(
+        description="Objects that judged the result; of fewer than six objects they were learnt from after that."
+    )
     held_out_before: float | None = Field(description="One-click mean IoU on the held-out objects before.")
     held_out_after: float | None = Field(description="One-click mean IoU on the held-out objects after.")
     distance_before: float | None = Field(

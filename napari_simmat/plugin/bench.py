@@ -114,6 +114,8 @@ class Bench:
 
     def click(self, y: float, x: float, times: ClickTimes | None = None) -> None:
         """Click on an image that is encoded, and wait for the mask to be drawn."""
+        QTest.mouseMove(self.canvas, self._place(y, x))  # nobody's mouse is there without having come there
+        self.ticks.rest(150)
         with self.ticks.phase("click"):
             began = self._start()
             self._press(y, x)
@@ -143,16 +145,17 @@ class Bench:
         if len(self.annotator.reports) == done:
             raise SimmatError(f"The {mode} training in the window came to nothing. {self._problem}")
 
-    def time_accepting(self, count: int, runs: int, image: MultiChannelImage) -> list[float]:
-        """Accept one more object beside `count`, again and again; milliseconds."""
+    def time_accepting(
+        self, count: int, runs: int, image: MultiChannelImage, place: tuple[float, float]
+    ) -> list[float]:
+        """Accept what a click at `place` finds beside `count` objects, again and again; milliseconds."""
         self.open(image)
-        rows, columns = image.shape
         self.controller.stage.objects.data = spots(image.shape, count)
         self.annotator.sync_labels()
         self.ticks.rest(400)
         found = []
         for _ in range(runs):
-            self.click(rows / 2, columns / 2)
+            self.click(*place)
             before = set(self.annotator.objects)
             found.append(self.accept())
             self.ticks.rest(300)  # the panel looks at edits a little later

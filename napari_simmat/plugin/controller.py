@@ -18,6 +18,7 @@ from napari_simmat.journal import Journal
 from napari_simmat.plugin.dropping import Drops
 from napari_simmat.plugin.executor import Executor
 from napari_simmat.plugin.geometry import to_pixels
+from napari_simmat.plugin.hold import Hold
 from napari_simmat.plugin.hover import Hover
 from napari_simmat.plugin.image_choice import ImageChoice
 from napari_simmat.plugin.keys import CanvasKeys
@@ -28,6 +29,9 @@ from napari_simmat.plugin.thumbnails import Backdrop, backdrop
 
 _SYNC_MS = 150
 """How long after an edit the labels are looked at: a brush stroke tells of itself many times."""
+
+_TURN_MS, _MOST_TURNS = 20, 20
+"""How often, and how many times, it is asked whether a draft is there."""
 
 _PROMPT_MS = 150
 """How long the points of a prompt wait for the mask to be drawn with them."""
@@ -50,6 +54,9 @@ class Controller(QObject):
     tools_changed = Signal()
     """The sign of the next click or the use of the mouse is another one."""
 
+    prompt_shown = Signal()
+    """Clicks and box are drawn as they are now: with their mask, unless that takes its time."""
+
     closed = Signal()
     """Everything stops; whoever listens to the window must leave it."""
 
@@ -71,6 +78,7 @@ class Controller(QObject):
         self._keys = CanvasKeys(viewer, self._actions(), self._wants_keys, self)
         self._neighbours = Neighbours(self.annotator, self.images, self.executor, self)
         self._drops = Drops(viewer, self.executor, self._on_problem, self)
+        self._hold = Hold(self)
         self._prompt_later = QTimer(self)
         self._prompt_later.setSingleShot(True)
         self._prompt_later.setInterval(_PROMPT_MS)
@@ -80,6 +88,7 @@ class Controller(QObject):
         self._sync.setInterval(_SYNC_MS)
         self._sync.timeout.connect(self._sync_labels)
         self._connect()
+        self.annotator.warm_up()
 
     # ------------------------------------------------------------------- tools
 
@@ -230,6 +239,7 @@ class Controller(QObject):
             self._prompt_later.stop,
             self._keys.close,
             self._drops.close,
+            self._hold.close,
             self._neighbours.close,
             self.hover.close,
             self._mouse.close,
@@ -265,6 +275,7 @@ class Controller(QObject):
         """Make Tab and dropped files work on the canvas of this window."""
         self._keys.catch_tab(window)
         self._drops.catch(window)
+        self._hold.enter(window)
 
     def _wants_keys(self) -> bool:
         return self._mouse.is_ours and self.images.layer is not None
@@ -358,14 +369,25 @@ class Controller(QObject):
             self._ask_at(*waiting)
 
     def _on_ready(self, restored: int) -> None:
-        if self.stage.image_layer is None:  # closed meanwhile
-            return
-        self._try(self._show_objects)
-        QTimer.singleShot(0, self._prepare)
+        self._prepare(_MOST_TURNS)
 
-    def _prepare(self) -> None:
-        """Make the layers for mask and clicks, one in each turn of the event loop."""
-        if not self._is_closed and self.stage.image_layer is not None and self.stage.prepare():
+    def _prepare(self, patience: int = 0) -> None:
+        """Make the layers for mask, objects and clicks, one in each turn of the event loop.
+
+        A draft goes first, for so many turns at most: while napari makes a layer the model gets nowhere.
+        """
+        if self._is_closed or self.stage.image_layer is None or self.annotator.book is None:
+            return
+        if patience and self.annotator.is_drafting:
+            QTimer.singleShot(_TURN_MS, lambda: self._prepare(patience - 1))
+            return
+        if self.stage.prepare_mask():
+            is_done = False
+        elif self.stage.objects is None:
+            is_done = not self._try(self._show_objects)
+        else:
+            is_done = not self.stage.prepare_clicks()
+        if not is_done:
             QTimer.singleShot(0, self._prepare)
 
     def _show_objects(self) -> None:
@@ -382,17 +404,27 @@ class Controller(QObject):
             self._show_prompt()
         else:
             self._prompt_later.start()
+            self._hold.begin()
 
     def _show_prompt(self) -> None:
+        if self.annotator.is_drafting and not self.annotator.prompt.is_empty:
+            self._prompt_later.start()  # it would be drawn when its mask might be
+            return
         self._prompt_later.stop()
         if self.stage.image_layer is not None:
             self.stage.show_prompt(self.annotator.prompt)
+        self.prompt_shown.emit()
 
     def _on_answer(self, answer: Any) -> None:
-        if self._prompt_later.isActive():
+        if self._prompt_later.isActive() and self.stage.has_clicks:
             self._show_prompt()
         if self.stage.image_layer is not None:
             self.stage.show_mask(None if answer is None else answer.mask)
+        if (
+            self._prompt_later.isActive()
+        ):  # the layer for clicks has to be made first, which the mask need not wait for
+            QTimer.singleShot(0, self._show_prompt)
+        self._hold.end()
 
     def _on_click(self, world: Any, is_opposite: bool) -> None:
         self.images.catch_up()

@@ -33,12 +33,10 @@ class Executor(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        # Learning goes on while people click, and the window draws while a click is answered: both leave it one core.
-        # Threads that wait for each other while the window has their core take several times as long.
-        spare_one = partial(take_threads, spare=1)
-        self._answering = Worker("simmat-answers", self, prepare=spare_one)
+        # Learning goes on while people click, so it leaves them one core.
+        self._answering = Worker("simmat-answers", self, prepare=take_threads)
         self._encoding = Worker("simmat-encodes", self, prepare=take_threads)
-        self._learning = Worker("simmat-learns", self, prepare=spare_one)
+        self._learning = Worker("simmat-learns", self, prepare=partial(take_threads, spare=1))
         self._drawing = Worker("simmat-draws", self)
         for worker in self.workers:
             worker.changed.connect(self.changed)

@@ -81,8 +81,10 @@ class Footer(QWidget):
             self.say(why or "Cancelled; nothing was changed.", False)
 
     def _show_text(self, text: str, is_problem: bool) -> None:
+        style = "QLabel { color: #ffb142; }" if is_problem else ""
+        if style != self.message.styleSheet():  # Qt draws a label anew even if it is given what it has
+            self.message.setStyleSheet(style)
         self.message.setText(text)
-        self.message.setStyleSheet("QLabel { color: #ffb142; }" if is_problem else "")
 
     def _show_job(self) -> None:
         job = self._job()

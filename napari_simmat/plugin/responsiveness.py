@@ -23,7 +23,7 @@ from napari_simmat.evaluation.speed.report import Times
 from napari_simmat.evaluation.speed.scenes import enlarged, fresh
 from napari_simmat.evaluation.speed.timing import median, own_peak_mb, quartiles
 from napari_simmat.folders import HOME_VARIABLE
-from napari_simmat.images import open_dataset, sample_path
+from napari_simmat.images import MultiChannelImage, open_dataset, sample_path
 from napari_simmat.plugin.bench import Bench, ClickTimes
 from napari_simmat.training import first_click
 
@@ -75,8 +75,7 @@ def measure_window(
         bench.ticks.rest(200)
     bench.train("quick", steps[0])
     bench.train("deep", steps[1])
-    large = enlarged(image, _LARGE_SIDE)
-    accepted = bench.time_accepting(count, runs, large)
+    accepted = bench.time_accepting(count, runs, *_seedlings())
     size = bench.canvas.size()
     found = WindowFigures(
         phases=bench.ticks.phases(),
@@ -96,9 +95,8 @@ def measure_window(
 
 def measure_accepting(count: int, runs: int, folder: Path) -> GrowthRow:
     """Accept one more object beside so many."""
-    image, _ = open_dataset(sample_path("camouflage-train"))[0].load()
     bench = Bench(folder)
-    found = bench.time_accepting(count, runs, enlarged(image, _LARGE_SIDE))
+    found = bench.time_accepting(count, runs, *_seedlings())
     row = GrowthRow(
         what="objects",
         value=count,
@@ -107,6 +105,15 @@ def measure_accepting(count: int, runs: int, folder: Path) -> GrowthRow:
     )
     bench.close()
     return row
+
+
+def _seedlings() -> tuple[MultiChannelImage, tuple[float, float]]:
+    """An image whose objects an untrained model finds, and a place on its largest: a mask of an object's size."""
+    image, instances = open_dataset(sample_path("seedlings-train"))[0].load()
+    largest = max((mask for _, mask in objects(instances)), key=np.count_nonzero)
+    y, x = first_click(largest)
+    scale = _LARGE_SIDE / max(image.shape)
+    return enlarged(image, _LARGE_SIDE), ((y + 0.5) * scale, (x + 0.5) * scale)
 
 
 def _somewhere(shape: tuple[int, int], count: int) -> list[tuple[float, float]]:

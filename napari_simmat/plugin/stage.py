@@ -135,19 +135,24 @@ class Stage:
             layer.events.selected_label.connect(self._on_selected)
         return self.objects  # type: ignore[no-any-return]
 
-    def prepare(self) -> bool:
-        """Make one of the layers for mask and clicks, which takes napari a moment, so that the first click is quick.
+    @property
+    def has_clicks(self) -> bool:
+        """Whether the layer for clicks is there."""
+        return self._clicks is not None
 
-        Returns
-        -------
-        bool
-            Whether there is one more to be made.
-        """
-        if self._preview is None:
-            self.show_mask(np.zeros(self._shape, bool))
-        elif self._clicks is None:
-            self._make_clicks()
-        return self._clicks is None
+    def prepare_mask(self) -> bool:
+        """Make the layer for the mask, which takes napari a moment, so that a click need not; False if it is there."""
+        if self._preview is not None:
+            return False
+        self.show_mask(np.zeros(self._shape, bool))
+        return True
+
+    def prepare_clicks(self) -> bool:
+        """The same for the clicks."""
+        if self._clicks is not None:
+            return False
+        self._make_clicks()
+        return True
 
     def show_mask(self, mask: NDArray[np.bool_] | None, *, faint: bool = False) -> None:
         """Draw the proposed mask, or none; faintly, if nobody has clicked yet."""
@@ -192,12 +197,15 @@ class Stage:
         colours = [POSITIVE if label else NEGATIVE for label in prompt.labels]
         if self._clicks is None:
             self._make_clicks()
-        self._clicks.selected_data = set()
-        self._clicks.data = points
-        if len(points):
-            self._clicks.size = max(4.0, max(self._shape) / 60)
-            self._clicks.face_color = colours
-            self._clicks.border_color = "white"
+        # One event at the end: at each of these napari would draw them, and look for the extent of all layers anew.
+        with self._clicks.events.blocker_all():
+            self._clicks.selected_data = set()
+            self._clicks.data = points
+            if len(points):
+                self._clicks.size = max(4.0, max(self._shape) / 60)
+                self._clicks.face_color = colours
+                self._clicks.border_color = "white"
+        self._clicks.refresh(thumbnail=False)
         self._raise_clicks()
 
     def show_box(self, box: tuple[float, float, float, float] | None) -> None:
@@ -225,12 +233,15 @@ class Stage:
 
     def _add(self, kind: str, data: Any, **options: Any) -> Any:
         """Add a layer on the image without changing what the user has selected."""
-        selection = list(self._viewer.layers.selection)
         maker = {"labels": Labels, "points": Points, "shapes": Shapes}[kind]
         placed = plane_transform(self._image_layer, self.origin)
         layer = maker(data, metadata={OWNED: True}, **placed, **options)
-        self._viewer.add_layer(layer)
-        self._viewer.layers.selection = [kept for kept in selection if kept in self._viewer.layers]
+        chosen = self._viewer.layers.selection
+        before = list(chosen)
+        # napari selects what is added; as it is not to stay so, the window need not show it for each of three layers.
+        with chosen.events.blocker_all():
+            self._viewer.add_layer(layer)
+            self._viewer.layers.selection = before
         return layer
 
     def _make_clicks(self) -> None:

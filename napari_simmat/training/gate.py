@@ -15,42 +15,50 @@ from napari_simmat.training.corrections import Correction, Corrections
 from napari_simmat.training.watch import Watch
 
 FEW = 6
-"""Below this number of objects each in turn is held out."""
+"""Below this number of objects none can be spared: those that judged are learnt from afterwards."""
 
 _SHARE = 0.2
+_SHARE_OF_FEW = 0.4
 _IMAGES_TO_SPLIT_BY = 4
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Corrections to learn from, and those that judge."""
+    """Corrections to learn from, and those that judge.
+
+    Attributes
+    ----------
+    learn : list of Correction
+    judge : list of Correction
+    is_of_few : bool
+        Whether there are so few that those that judged should be learnt from once they have judged.
+    """
 
     learn: list[Correction]
     judge: list[Correction]
+    is_of_few: bool = False
 
 
-def splits(
-    corrections: Corrections, *, most_images: int = 6, most_objects: int = 24, most_folds: int = 3
-) -> list[Split]:
+def split(corrections: Corrections, *, most_images: int = 6, most_objects: int = 24) -> Split | None:
     """How corrections are divided.
 
-    A fifth is held out, by whole images where there are at least four of them. Of fewer than six objects, each in
-    turn (at most `most_folds` of them) is held out of a training of its own. One object leaves nothing to judge by.
+    A fifth is held out, by whole images where there are at least four of them; two of five or four objects, one of
+    three or two. One object leaves nothing to judge by.
 
     What is held out follows from the pixels, not from chance: in a later round, the same objects judge again, and
-    none that was learnt from before.
+    (unless they were few) none that was learnt from before.
 
     Returns
     -------
-    list of Split
-        Empty if there is only one object.
+    Split or None
+        None if there is only one object.
     """
-    items = list(corrections)
+    items = sorted(corrections, key=rank)
     if len(items) < 2:
-        return []
+        return None
     if len(items) < FEW:
-        turns = sorted(items, key=rank)[:most_folds]
-        return [Split([c for c in items if c is not out], [out]) for out in turns]
+        count = max(1, round(_SHARE_OF_FEW * len(items)))
+        return Split(items[count:], items[:count], is_of_few=True)
     groups = sorted(corrections.by_image(), key=lambda group: rank(group[0], by_image=True))
     if len(groups) >= _IMAGES_TO_SPLIT_BY:
         count = min(most_images, max(1, round(_SHARE * len(groups))))
@@ -58,9 +66,8 @@ def splits(
         learn = [c for group in groups[count:] for c in group]
     else:
         count = max(1, round(_SHARE * len(items)))
-        ranked = sorted(items, key=rank)
-        judge, learn = ranked[:count], ranked[count:]
-    return [Split(learn, sorted(judge, key=rank)[:most_objects])]
+        judge, learn = items[:count], items[count:]
+    return Split(learn, sorted(judge, key=rank)[:most_objects])
 
 
 def rank(correction: Correction, *, by_image: bool = False) -> str:

@@ -19,7 +19,7 @@ from napari_simmat.models.encoders import keep_biases_fresh
 from napari_simmat.models.scratch import random_start
 from napari_simmat.models.strategies import Plan, Strategy
 from napari_simmat.training.corrections import Correction, Corrections
-from napari_simmat.training.gate import Split, splits
+from napari_simmat.training.gate import Split, split
 from napari_simmat.training.samples import Draw, Sample
 from napari_simmat.training.scenes import WINDOW, Scenes, Window
 
@@ -40,8 +40,6 @@ class Recipe(ABC):
     """Most clicks answered in one step."""
     judges: tuple[int, int]
     """Most images and most objects that the gate looks at."""
-    folds: int
-    """Most trainings in each of which one of a few objects is held out."""
     late_only: bool
     """Whether what comes before the early features is left as it is."""
 
@@ -67,10 +65,10 @@ class Recipe(ABC):
     ) -> Draw:
         """What draws the sample of each step."""
 
-    def splits(self, corrections: Corrections) -> list[Split]:
-        """What is held out to judge by, see `gate.splits`."""
+    def split(self, corrections: Corrections) -> Split | None:
+        """What is held out to judge by, see `gate.split`."""
         images, objects = self.judges
-        return splits(corrections, most_images=images, most_objects=objects, most_folds=self.folds)
+        return split(corrections, most_images=images, most_objects=objects)
 
     def begin(self, start: Adapter, base: BaseModel, seed: int = 0) -> Adapter:
         """The adapter to go on from: `start`, or random weights where the strategy begins with them.
@@ -130,7 +128,6 @@ class Deep(Recipe):
     usual_rate = 2e-3
     prompts = 12
     judges = (6, 24)
-    folds = 3
     late_only = False
     most_corrections = 4  # with one, masks got no better from the tenth click on
 
@@ -163,9 +160,8 @@ class Quick(Recipe):
     """What the strategy trains in the encoder's last stage and in the decoder, on cached early features."""
 
     usual_rate = 2e-3
-    prompts = 6
+    prompts = 4
     judges = (4, 16)
-    folds = 2
     late_only = True
     most_windows = 32
 

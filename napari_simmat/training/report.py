@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,17 @@ class Run:
     best_step: int | None = None
     device: str = ""
     note: str = ""
+
+    def followed_by(self, later: Run) -> Run:
+        """Both as one training."""
+        best = later.best_step
+        return replace(
+            later,
+            losses=[*self.losses, *later.losses],
+            seconds=self.seconds + later.seconds,
+            best_step=None if best is None else len(self.losses) + best,
+            note=later.note or self.note,
+        )
 
     def facts(self, *, began: float, device: str) -> dict[str, Any]:
         """Fields of a report that follow from the training; the round began at `began`, by `time.perf_counter`."""

@@ -16,7 +16,7 @@ from napari_simmat.errors import TrainingError
 from napari_simmat.inference import device_choice, first_that_fits
 from napari_simmat.models import AdaptedSam, Adapter, BaseModel, load_base_model
 from napari_simmat.training.corrections import Correction, Corrections
-from napari_simmat.training.gate import Split, one_click_iou
+from napari_simmat.training.gate import one_click_iou
 from napari_simmat.training.interactive import Interactive
 from napari_simmat.training.method import Method, Rates
 from napari_simmat.training.paper import Paper
@@ -33,6 +33,7 @@ METHODS: dict[RecipeName, Method] = {"interactive": Interactive(), "paper": Pape
 
 NO_GATE = "Kept without a check, as was asked for: no object was held out."
 
+_AFTERWARDS = 3 / 8  # steps with all of a few objects, for each step without those that judged
 _MOST_WINDOWS = 6  # that are looked at to decide when to stop
 
 
@@ -61,31 +62,32 @@ def learn(
     for group in corrections.by_image():
         start.fits(group[0].image)
     present, start = start, recipe.begin(start, base, settings.seed)
-    folds = recipe.splits(corrections) if gate else []
-    few = len(folds) > 1 or not folds
-    learnt_from = list(corrections) if few else folds[0].learn
+    split = recipe.split(corrections) if gate else None
+    learnt_from = list(corrections) if split is None else split.learn
+    settled = _settled(recipe, learnt_from, settings)
+    steps = [_steps(settled)]
+    if split is not None and split.is_of_few:
+        steps = _with_those_that_judged(steps[0], given=settings.steps is not None)
     task = _Task(
         recipe,
         start,
-        _settled(recipe, learnt_from, settings),
+        settled.with_(steps=steps[0]),
         settings.learning_rate or METHODS[settings.recipe].transfer_rate(recipe, settings),
         watch,
         base,
         where,
     )
-    watch.total = task.steps * (len(folds) + 1 if few and folds else 1)
+    watch.total = sum(steps)
 
-    before: float | None = None
-    after: float | None = None
-    if few and folds:
-        judged = [task.judge_fold(fold) for fold in folds]
-        before, after = (float(np.mean(column)) for column in zip(*judged, strict=True))
     run = task.train(learnt_from)
-    if not few:
-        before = task.judge(start, folds[0])
-        after = task.judge(run.adapter, folds[0])
+    before = after = None
+    if split is not None:
+        before, after = task.judge(start, split.judge), task.judge(run.adapter, split.judge)
     kept = before is None or after is None or after >= before
-    held_out = sum(len(fold.judge) for fold in folds)
+    if kept and len(steps) > 1:
+        learnt_from = list(corrections)
+        run = run.followed_by(task.going_on(run.adapter, steps[1]).train(learnt_from))
+    held_out = 0 if split is None else len(split.judge)
     report = TrainingReport(
         **run.facts(began=began, device=run.device or where),
         mode=mode,
@@ -100,7 +102,7 @@ def learn(
         held_out_before=before,
         held_out_after=after,
         kept=kept,
-        reason=(_verdict(kept, before, after, held_out, leave_one_out=few) if gate else NO_GATE) + run.note,
+        reason=(_verdict(before, after, held_out) if gate else NO_GATE) + run.note,
     )
     return (run.version(report) if kept else present), report
 
@@ -123,8 +125,7 @@ class _Task:
 
     @property
     def steps(self) -> int:
-        assert self.settings.steps is not None
-        return self.settings.steps
+        return _steps(self.settings)
 
     @property
     def learning_rate(self) -> float:
@@ -193,14 +194,14 @@ class _Task:
             None if stopping is None else stopping.best_step,
         )
 
-    def judge(self, adapter: Adapter, fold: Split) -> float:
+    def judge(self, adapter: Adapter, held_out: Sequence[Correction]) -> float:
         """One-click IoU of the objects that were held out."""
-        return one_click_iou(adapter, fold.judge, base=self.base, device=self.device, watch=self.watch)
+        return one_click_iou(adapter, held_out, base=self.base, device=self.device, watch=self.watch)
 
-    def judge_fold(self, fold: Split) -> tuple[float, float]:
-        """The same before and after a training without them."""
-        run = self.train(fold.learn)
-        return self.judge(self.start, fold), self.judge(run.adapter, fold)
+    def going_on(self, adapter: Adapter, steps: int) -> _Task:
+        """The training after this one, from what came out of it."""
+        settings = self.settings
+        return replace(self, start=adapter, settings=settings.with_(steps=steps, seed=settings.seed + 1))
 
     def _rates(self, model: AdaptedSam, trained: Sequence[nn.Parameter]) -> Rates:
         """The learning rate of the transfer layer, and that of all else."""
@@ -256,6 +257,19 @@ def _settled(recipe: Recipe, learnt_from: Sequence[Correction], settings: Settin
     )
 
 
+def _steps(settled: Settings) -> int:
+    assert settled.steps is not None
+    return settled.steps
+
+
+def _with_those_that_judged(steps: int, *, given: bool) -> list[int]:
+    """Steps without the objects that judge, and then with them; as many as were asked for, if somebody did."""
+    if not given:
+        return [steps, max(1, round(_AFTERWARDS * steps))]
+    first = max(1, round(steps / (1 + _AFTERWARDS)))
+    return [first, steps - first] if steps > first else [steps]
+
+
 def _check(mode: Mode, accepted: int, large: int, settings: Settings) -> None:
     if not accepted:
         raise TrainingError("There are no objects to learn from; accept an object first.")
@@ -272,12 +286,9 @@ def _check(mode: Mode, accepted: int, large: int, settings: Settings) -> None:
         )
 
 
-def _verdict(
-    kept: bool, before: float | None, after: float | None, held_out: int, *, leave_one_out: bool
-) -> str:
+def _verdict(before: float | None, after: float | None, held_out: int) -> str:
     if before is None or after is None:
         return "Kept without a check: with a single object nothing can be held out; accept another one."
-    objects = f"{held_out} object{'s' if held_out != 1 else ''}"
-    what = f"each of {objects} left out in turn" if leave_one_out else f"{objects} held out"
-    numbers = f"one-click IoU {before:.3f} before, {after:.3f} after ({what})"
-    return f"Kept: {numbers}." if kept else f"Rolled back: {numbers}."
+    objects = f"{held_out} object{'s' if held_out != 1 else ''} held out"
+    numbers = f"one-click IoU {before:.3f} before, {after:.3f} after ({objects})"
+    return f"Kept: {numbers}." if after >= before else f"Rolled back: {numbers}."

@@ -8,7 +8,8 @@ from qtpy.QtWidgets import QWidget
 
 from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.controller import Controller
-from napari_simmat.plugin.sections.section import Section, button, combo, fill
+from napari_simmat.plugin.sections.object_list import ObjectList
+from napari_simmat.plugin.sections.section import Section, button, combo
 
 
 class AcceptSection(Section):
@@ -26,6 +27,8 @@ class AcceptSection(Section):
         self.reject = button("Reject", tooltips.REJECT, action="reject")
         self.accept.setStyleSheet("QPushButton:enabled { font-weight: bold; }")
         self.objects = combo(tooltips.OBJECT)
+        self._list = ObjectList(self)
+        self.objects.setModel(self._list)
         self.erase = button("Erase", tooltips.ERASE, action="erase")
         self.add_row(self.accept, self.reject)
         row = self.add_row(self.objects, self.erase)
@@ -33,7 +36,7 @@ class AcceptSection(Section):
         self.accept.clicked.connect(controller.accept)
         self.reject.clicked.connect(controller.reject)
         self.erase.clicked.connect(lambda: controller.erase(self.objects.currentData()))
-        controller.annotator.prompt_changed.connect(self._show_prompt)
+        controller.prompt_shown.connect(self._show_prompt)
         controller.annotator.objects_changed.connect(self._show_objects)
         controller.annotator.image_changed.connect(self._show_objects)
         controller.stage.selected.connect(self._choose)
@@ -53,21 +56,17 @@ class AcceptSection(Section):
 
     def _show_objects(self, *_: Any) -> None:
         objects = self._controller.annotator.objects
-        entries = [(_describe(label, note), label) for label, note in objects.items()]
-        index = max(len(entries) - 1, 0)
-        if self.chosen in objects and self.objects.count() == len(entries):  # none is new
-            index = list(objects).index(self.chosen)
-        fill(self.objects, entries or [("no objects yet", None)], index)
-        self.objects.setEnabled(bool(entries))
-        self.erase.setEnabled(bool(entries))
+        chosen, before = self.chosen, self._list.rowCount()
+        self.objects.blockSignals(True)
+        self._list.show(objects)
+        last = self._list.rowCount() - 1
+        row = self._list.row_of(chosen) if last + 1 == before else None  # a new one is chosen
+        self.objects.setCurrentIndex(last if row is None else row)
+        self.objects.blockSignals(False)
+        self.objects.setEnabled(bool(objects))
+        self.erase.setEnabled(bool(objects))
 
     def _choose(self, label: int) -> None:
-        index = self.objects.findData(label)
-        if index >= 0:
-            self.objects.setCurrentIndex(index)
-
-
-def _describe(label: int, note: Any) -> str:
-    clicks = len(note.prompt.points) if note.prompt is not None else 0
-    made = "brush" if note.source == "brush" else f"{clicks} click{'s' if clicks != 1 else ''}"
-    return f"object {label}: {note.area} px, {made}"
+        row = self._list.row_of(label)
+        if row is not None:
+            self.objects.setCurrentIndex(row)

@@ -56,7 +56,7 @@ class PromptSection(Section):
         self.clear.clicked.connect(controller.reject)
         self.segment.clicked.connect(controller.segment)
         controller.tools_changed.connect(self._show)
-        controller.annotator.prompt_changed.connect(self._show)
+        controller.prompt_shown.connect(self._show)
         self._show()
 
     def _show(self, *_: Any) -> None:

@@ -91,6 +91,8 @@ def combo(tooltip: str) -> QComboBox:
     made.setToolTip(tooltip)
     made.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
     made.setMinimumWidth(60)
+    # As wide as the panel allows, so nobody need ask each of thousands of entries for its width.
+    made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     calm(made)
     # After a choice the keys belong to the canvas again, else the letters would go on choosing.
     made.activated.connect(lambda *_: made.clearFocus())
