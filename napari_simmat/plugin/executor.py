@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_simmat.annotator import Job
+from napari_simmat.annotator import Job, Progress
 from napari_simmat.inference.compute import take_threads
+from napari_simmat.plugin.garbage import set_apart
 from napari_simmat.plugin.worker import Worker
 
 DRAWING = ("show", "ranges", "legend", "limits", "spectrum", "statistics", "histograms", "kept")
@@ -46,9 +48,11 @@ class Executor(QObject):
         if job.kind in DRAWING:
             self._drawing.submit(job)
         elif job.kind in ENCODING:
-            self._encoding.submit(job)
+            self._encoding.submit(_undisturbed(job))
+        elif job.kind in LONG:
+            self._learning.submit(_undisturbed(job))
         else:
-            (self._learning if job.kind in LONG else self._answering).submit(job)
+            self._answering.submit(job)
 
     @property
     def workers(self) -> tuple[Worker, Worker, Worker, Worker]:
@@ -68,3 +72,11 @@ class Executor(QObject):
         """Cancel everything and end all threads at their next step; returns at once."""
         for worker in self.workers:
             worker.stop()
+
+
+def _undisturbed(job: Job) -> Job:
+    def work(progress: Progress) -> object:
+        with set_apart():
+            return job.work(progress)
+
+    return replace(job, work=work)
