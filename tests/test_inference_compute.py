@@ -137,10 +137,30 @@ def test_the_first_way_for_which_there_is_memory_is_gone():
 def test_an_image_for_which_the_gpu_has_no_room_is_answered_on_the_cpu(full_gpu):
     expected = Segmenter(balls(), device="cpu").predict([BALLS[1][:2]])[0]
     segmenter = Segmenter(balls(), device="cuda")
-    assert full_gpu == ["cuda"]
+    assert full_gpu == ["cuda", "cuda"]  # at full size, and at a smaller one
     assert segmenter.device.type == "cpu"
     assert "no memory left" in segmenter.note
     np.testing.assert_array_equal(segmenter.predict([BALLS[1][:2]])[0], expected)
+
+
+def test_before_that_the_gpu_looks_at_a_smaller_picture(monkeypatch):
+    settle, asked = Segmenter._settle, []
+
+    def small_gpu(self, device, side, keep):
+        asked.append((device, side))
+        if device == "cuda" and side > 800:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        settle(self, "cpu", side, keep)  # the place that has room: there need not be a GPU here
+
+    monkeypatch.setattr(Segmenter, "_settle", small_gpu)
+    segmenter = Segmenter(balls(), device="cuda")
+    assert asked == [("cuda", 1024), ("cuda", 672)]
+    assert segmenter.frame.side == 672
+    assert "looks at it at 672 pixels" in segmenter.note
+    assert iou(segmenter.predict([BALLS[1][:2]])[0], ball(1)) > 0.8
+    asked.clear()
+    Segmenter(balls(), device="cuda", draft=True)
+    assert asked == [("cuda", 448)]
 
 
 def test_people_are_told_once_and_lose_nothing(full_gpu):

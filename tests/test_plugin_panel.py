@@ -329,8 +329,8 @@ def test_a_deleted_layer_comes_back_when_it_is_needed(window):
         window.segment(*BALLS[2][:2])
         window.viewer.layers.remove(next(each for each in window.viewer.layers if layer in each.name))
         window.segment(40, 115)
-        names = " ".join(each.name for each in window.viewer.layers)
-        assert all(each in names for each in ("mask", "clicks")), layer
+        for name in ("mask", "clicks"):
+            window.until(lambda name=name: any(name in each.name for each in window.viewer.layers))
     window.key(Qt.Key_C)
     window.segment(*BALLS[3][:2])
 

@@ -35,6 +35,13 @@ from napari_simmat.models.decoder import Ground
 DRAFT_SIDE = 448
 """Longest side of an image of which a draft is made; divisible by 224, so that no attention window is padded."""
 
+SMALLER_SIDE = 672
+"""Longest side of an image for which a GPU has too little memory at the encoder's own size; divisible by 224."""
+
+SMALLER = (
+    "The GPU has too little memory for this image at full size, so the model looks at it at "
+    f"{SMALLER_SIDE} pixels, where small objects suffer; close other programs, or compute on the CPU."
+)
 NO_ROOM = "The GPU has no memory left for this image, so the model answers on the CPU; close other programs."
 
 _SMALL = 64
@@ -138,19 +145,24 @@ class Segmenter:
                 f"The encoder of {base.name} takes images of one size only, so it makes no drafts."
             )
         self.is_draft = draft
-        self.frame = Frame(image.shape, DRAFT_SIDE if draft else base.sam.side)
+        side = DRAFT_SIDE if draft else base.sam.side
         self._looks_closer = base.sam.encoder.flexible and not draft
         self._base = base
         self._answers: OrderedDict[tuple[object, ...], Candidates] = OrderedDict()
         self._close_ups: OrderedDict[CloseUp, Ground] = OrderedDict()
         where = device or device_choice()
-        places = (where,) if torch.device(where).type == "cpu" else (where, "cpu")
-        _, way = first_that_fits([partial(self._settle, place, keep) for place in places])
-        self.note = NO_ROOM if way else ""
+        ways = [(where, side, "")]
+        if torch.device(where).type != "cpu":
+            if base.sam.encoder.flexible and side > SMALLER_SIDE:
+                ways.append((where, SMALLER_SIDE, SMALLER))
+            ways.append(("cpu", side, NO_ROOM))
+        _, way = first_that_fits([partial(self._settle, *each[:2], keep) for each in ways])
+        self.note = ways[way][2]
 
-    def _settle(self, device: str, keep: bool) -> None:
-        """Bring the model to a device and have it see the image there."""
+    def _settle(self, device: str, side: int, keep: bool) -> None:
+        """Bring the model to a device and have it see the image there, with a longest side of so many pixels."""
         self.device = torch.device(device)
+        self.frame = Frame(self.image.shape, side)
         base = self._base.on(self.device)
         self._close_ups.clear()
         self._whole_picture: Tensor | None = None
@@ -238,7 +250,7 @@ class Segmenter:
         return previous
 
     def _on_cpu(self, decode: Callable[[], Candidates]) -> Candidates:
-        self._settle("cpu", keep=False)
+        self._settle("cpu", self.frame.side, keep=False)
         return decode()
 
     def look_ahead(self, prompt: Prompt) -> None:
