@@ -302,7 +302,7 @@ def test_the_channel_axis_is_changed_and_changed_back(window, tmp_path):
 
     np.save(tmp_path / "plain.npy", pixels(5))
     window.viewer.open(str(tmp_path / "plain.npy"), plugin="napari-simmat")
-    window.images.choose(window.viewer.layers[-1])
+    window.images.choose(next(each for each in window.viewer.layers if each.name.startswith("plain")))
     window.until(lambda: window.images.question is not None)
     window.images.answer(0)
     window.until(lambda: window.images.image is not None and window.images.image.name == "plain")
