@@ -7,6 +7,7 @@ into the precision of the products once instead of in each pass, and norms over 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import torch
@@ -16,6 +17,7 @@ from timm.models.tiny_vit import MBConv, NormMlp, PatchEmbed, PatchMerging
 from torch import Tensor, nn
 
 from napari_simmat.inference.compute import products
+from napari_simmat.inference.recorded import Recorded, record_cuda
 from napari_simmat.models import AdaptedSam
 from napari_simmat.models.additions import sharing_copy
 from napari_simmat.models.encoders import ImageEncoder, TinyViTEncoder
@@ -69,9 +71,21 @@ class FrozenEncoder(ImageEncoder):
             _convert(module, self._type)
         if _fuses(device.type):
             _follow_with_activations(self._own)
+        self._run_early: Callable[[Tensor], Tensor] = self._early
+        self._run_late: Callable[[Tensor], Tensor] = self._late
+        if device.type == "cuda":
+            self._run_early = Recorded(self._early, record_cuda)
+            self._run_late = Recorded(self._late, record_cuda)
 
     def early(self, rgb: Tensor) -> Tensor:
         """Stem and first stages, see `ImageEncoder.early`."""
+        return self._run_early(rgb)
+
+    def late(self, features: Tensor) -> Tensor:
+        """Last stage and neck, see `ImageEncoder.late`."""
+        return self._run_late(features)
+
+    def _early(self, rgb: Tensor) -> Tensor:
         with torch.autocast(rgb.device.type, enabled=False):
             x = rgb.to(self._type).contiguous(memory_format=torch.channels_last)
             if not self._in_strips or x.shape[2] <= _STRIP:
@@ -95,8 +109,7 @@ class FrozenEncoder(ImageEncoder):
             parts.append(part[:, :, (top - first) // _STRIDE : -(-(end - first) // _STRIDE)])
         return torch.cat(parts, 2)
 
-    def late(self, features: Tensor) -> Tensor:
-        """Last stage and neck, see `ImageEncoder.late`."""
+    def _late(self, features: Tensor) -> Tensor:
         with torch.autocast(features.device.type, enabled=False):
             embedding: Tensor = self._own.late(features.to(self._type))
         return embedding

@@ -54,11 +54,18 @@ _CLOSE_UPS = 8
 
 
 def warm_up(device: str | None = None) -> None:
-    """Look at a small picture, so that the first image need not wait for the model to be read and set up."""
-    picture = as_image(np.zeros((3, _SMALL, _SMALL), np.uint8), channel_axis=0)
-    Segmenter(picture, device=device, draft=load_base_model().sam.encoder.flexible).answer(
-        Prompt().with_point(_SMALL / 2, _SMALL / 2)
-    )
+    """Look at small pictures, so that the first image need not wait for the model to be read and set up.
+
+    On a GPU as often as it takes for the encoder to be recorded there, see `napari_simmat.inference.recorded`.
+    """
+    is_gpu = torch.device(device or device_choice()).type == "cuda"
+    drafts = [True, False] if is_gpu else [True]
+    if not load_base_model().sam.encoder.flexible:
+        drafts = [False]
+    for grey in range(3 if is_gpu else 1):
+        picture = as_image(np.full((3, _SMALL, _SMALL), grey, np.uint8), channel_axis=0)
+        for draft in drafts:
+            Segmenter(picture, device=device, draft=draft).answer(Prompt().with_point(_SMALL / 2, _SMALL / 2))
 
 
 def is_at_hand(

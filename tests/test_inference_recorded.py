@@ -1,0 +1,105 @@
+"""Recordings of the encoder: for shapes that come again, checked, and never in the way where they cannot be made."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from napari_simmat.inference.frozen import FrozenEncoder
+from napari_simmat.inference.recorded import Recorded, Recording
+from napari_simmat.models import load_base_model
+
+
+class Function:
+    """Twice its input plus one; counts its calls."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, x):
+        self.calls += 1
+        return 2 * x + 1
+
+
+class Recorder:
+    """What a GPU does: the same operations again, on the same memory, without asking the function."""
+
+    def __init__(self, factor=2.0, error=None):
+        self.shapes, self._factor, self._error = [], factor, error
+
+    def __call__(self, function, x):
+        self.shapes.append(tuple(x.shape))
+        if self._error is not None:
+            raise self._error
+        given = x.clone()
+        found = function(given)
+
+        def play():
+            found.copy_(self._factor * given + 1)
+
+        return Recording(given, found, play)
+
+
+def ask(recorded, *values, shape=(2, 3)):
+    with torch.inference_mode():
+        return [float(recorded(torch.full(shape, value)).mean()) for value in values]
+
+
+def test_a_shape_that_comes_again_is_recorded_and_then_played():
+    function, record = Function(), Recorder()
+    recorded = Recorded(function, record)
+    assert ask(recorded, 1.0, 2.0) == [3.0, 5.0]
+    calls = function.calls
+    assert ask(recorded, 3.0, 4.0) == [7.0, 9.0]
+    assert function.calls == calls
+    assert record.shapes == [(2, 3)]
+
+
+def test_what_was_answered_stays_when_the_next_one_is_played():
+    recorded = Recorded(Function(), Recorder())
+    ask(recorded, 1.0, 2.0)
+    with torch.inference_mode():
+        first = recorded(torch.full((2, 3), 3.0))
+        recorded(torch.full((2, 3), 10.0))
+    assert float(first.mean()) == 7.0
+
+
+@pytest.mark.parametrize(
+    "record", [Recorder(error=RuntimeError("CUDA error: operation not permitted")), Recorder(factor=2.5)]
+)
+def test_what_cannot_be_recorded_or_says_something_else_is_computed_as_ever(record):
+    recorded = Recorded(Function(), record)
+    assert ask(recorded, 1.0, 2.0, 3.0, 4.0) == [3.0, 5.0, 7.0, 9.0]
+    assert record.shapes == [(2, 3)]  # it is not tried again
+
+
+def test_only_a_few_shapes_are_kept_and_a_single_picture_is_not_recorded():
+    record = Recorder()
+    recorded = Recorded(Function(), record)
+    for side in range(1, 20):
+        ask(recorded, 1.0, shape=(side, 1))
+    assert record.shapes == []
+    for side in range(1, 20):
+        assert ask(recorded, 1.0, 2.0, shape=(side, 1)) == [3.0, 5.0]
+    assert len(record.shapes) == 6
+
+
+def test_nothing_is_recorded_while_something_learns():
+    record = Recorder()
+    recorded = Recorded(Function(), record)
+    for _ in range(4):
+        recorded(torch.ones(2, 2, requires_grad=True)).sum().backward()
+    assert record.shapes == []
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_on_a_gpu_the_recorded_encoder_says_what_the_encoder_says():
+    base = load_base_model().on("cuda")
+    encoder = FrozenEncoder(base.sam.encoder)
+    with torch.inference_mode():
+        for seed in range(5):
+            x = torch.randn(1, 3, 448, 448, generator=torch.Generator().manual_seed(seed)).cuda()
+            found, expected = encoder.late(encoder.early(x)), encoder._late(encoder._early(x))
+            assert float((found - expected).abs().max()) <= 0.02 * float(expected.abs().max())
+    assert encoder._run_early._recordings
+    assert all(encoder._run_early._recordings.values())
