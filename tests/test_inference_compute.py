@@ -137,7 +137,7 @@ def test_the_first_way_for_which_there_is_memory_is_gone():
 def test_an_image_for_which_the_gpu_has_no_room_is_answered_on_the_cpu(full_gpu):
     expected = Segmenter(balls(), device="cpu").predict([BALLS[1][:2]])[0]
     segmenter = Segmenter(balls(), device="cuda")
-    assert full_gpu == ["cuda", "cuda"]  # at full size, and at a smaller one
+    assert full_gpu == ["cuda"]
     assert segmenter.device.type == "cpu"
     assert "no memory left" in segmenter.note
     np.testing.assert_array_equal(segmenter.predict([BALLS[1][:2]])[0], expected)
@@ -153,7 +153,7 @@ def test_before_that_the_gpu_looks_at_a_smaller_picture(monkeypatch):
         settle(self, "cpu", side, keep)  # the place that has room: there need not be a GPU here
 
     monkeypatch.setattr(Segmenter, "_settle", small_gpu)
-    segmenter = Segmenter(balls(), device="cuda")
+    segmenter = Segmenter(balls(), device="cuda", may_shrink=True)
     assert asked == [("cuda", 1024), ("cuda", 672)]
     assert segmenter.frame.side == 672
     assert "looks at it at 672 pixels" in segmenter.note
@@ -161,6 +161,9 @@ def test_before_that_the_gpu_looks_at_a_smaller_picture(monkeypatch):
     asked.clear()
     Segmenter(balls(), device="cuda", draft=True)
     assert asked == [("cuda", 448)]
+    asked.clear()
+    Segmenter(balls(), device="cuda")  # what is judged is judged at one size
+    assert asked == [("cuda", 1024), ("cpu", 1024)]
 
 
 def test_people_are_told_once_and_lose_nothing(full_gpu):

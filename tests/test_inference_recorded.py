@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from napari_simmat.inference import first_that_fits
 from napari_simmat.inference.frozen import FrozenEncoder
 from napari_simmat.inference.recorded import Recorded, Recording
 from napari_simmat.models import load_base_model
@@ -82,6 +83,20 @@ def test_only_a_few_shapes_are_kept_and_a_single_picture_is_not_recorded():
     for side in range(1, 20):
         assert ask(recorded, 1.0, 2.0, shape=(side, 1)) == [3.0, 5.0]
     assert len(record.shapes) == 6
+
+
+def test_recordings_are_given_back_where_memory_is_short():
+    function, record = Function(), Recorder()
+    recorded = Recorded(function, record)
+    ask(recorded, 1.0, 2.0)
+
+    def too_much():
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    first_that_fits([too_much, lambda: None])
+    calls = function.calls
+    assert ask(recorded, 3.0) == [7.0]
+    assert function.calls > calls
 
 
 def test_nothing_is_recorded_while_something_learns():

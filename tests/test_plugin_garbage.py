@@ -8,30 +8,35 @@ import pytest
 
 from napari_simmat.annotator import Job
 from napari_simmat.plugin.executor import Executor
-from napari_simmat.plugin.garbage import set_apart
+from napari_simmat.plugin.garbage import NEVER, small_collections_only
 
 
-def test_what_was_there_is_set_apart_until_the_last_one_leaves():
-    assert gc.get_freeze_count() == 0
-    with set_apart():
-        assert gc.get_freeze_count() > 1000
-        with set_apart():
+def test_full_collections_wait_until_the_last_one_leaves():
+    usual = gc.get_threshold()
+    with small_collections_only():
+        assert gc.get_threshold() == (*usual[:2], NEVER)
+        with small_collections_only():
             pass
-        assert gc.get_freeze_count() > 1000
-    assert gc.get_freeze_count() == 0
+        assert gc.get_threshold()[2] == NEVER
+    assert gc.get_threshold() == usual
 
 
-def test_it_is_handed_back_also_if_the_work_fails():
-    with pytest.raises(ValueError, match="wrong"), set_apart():
+def test_the_usual_comes_back_also_if_the_work_fails_and_not_if_somebody_decided_otherwise():
+    usual = gc.get_threshold()
+    with pytest.raises(ValueError, match="wrong"), small_collections_only():
         raise ValueError("wrong")
-    assert gc.get_freeze_count() == 0
+    assert gc.get_threshold() == usual
+    with small_collections_only():
+        gc.set_threshold(900, 9, 9)
+    assert gc.get_threshold() == (900, 9, 9)
+    gc.set_threshold(*usual)
 
 
 @pytest.mark.parametrize(("kind", "is_long"), [("train", True), ("encode", True), ("answer", False)])
-def test_only_long_jobs_set_apart(qtbot, kind, is_long):
+def test_full_collections_wait_for_long_jobs_only(qtbot, kind, is_long):
     executor, seen = Executor(), []
-    executor(Job(kind, "work", lambda progress: gc.get_freeze_count() > 0, seen.append))
+    executor(Job(kind, "work", lambda progress: gc.get_threshold()[2] == NEVER, seen.append))
     qtbot.waitUntil(lambda: seen == [is_long])
     executor.stop()
     qtbot.waitUntil(lambda: not any(worker.is_alive for worker in executor.workers))
-    assert gc.get_freeze_count() == 0
+    assert gc.get_threshold()[2] != NEVER

@@ -340,6 +340,26 @@ def test_a_deleted_layer_comes_back_when_it_is_needed(window):
     assert all(each in names for each in ("objects", "mask", "clicks"))
 
 
+def test_what_is_painted_after_coming_back_to_an_untouched_image_counts(window):
+    first = window.controller.images.layer
+    window.until(lambda: window.layer is not None)
+    second = add_layer(window.viewer, layer_data(balls(seed=1, name="others")))
+    for layer, name in ((second, "others"), (first, "balls")):
+        window.controller.images.choose(layer)
+        window.until(lambda name=name: window.annotator.image.name == name)
+        window.ready()
+    window.until(lambda: window.annotator.book.target is window.layer)
+    window.layer.data_setitem((np.array([5, 5]), np.array([5, 6])), 1)
+    window.until(lambda: sorted(window.annotator.objects) == [1])
+
+
+def test_the_proposed_mask_lies_above_the_objects(window):
+    window.until(lambda: window.layer is not None and window.controller.stage.has_clicks)
+    names = [each.name for each in window.viewer.layers]
+    assert names.index("proposed mask") > names.index(window.layer.name)
+    assert names[-1] == "clicks"
+
+
 def test_renamed_and_hidden_layers_are_still_the_same(window):
     window.accept(1)
     for i, layer in enumerate(list(window.viewer.layers)):

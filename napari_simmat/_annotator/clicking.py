@@ -13,7 +13,7 @@ from psygnal import Signal
 from napari_simmat._annotator.jobs import Executor, Job, Progress, run_now
 from napari_simmat._annotator.prompting import PromptHistory
 from napari_simmat._annotator.session import Session
-from napari_simmat.errors import PromptError
+from napari_simmat.errors import PromptError, SimmatError
 from napari_simmat.inference import Prompt, Segmenter
 
 if TYPE_CHECKING:
@@ -234,7 +234,12 @@ class Clicking(Session):
 
     def _answer_at_once(self, draft: Segmenter) -> Answer | None:
         prompt = self.prompt
-        return None if prompt.is_empty or prompt.mask is not None else _answer(draft, prompt)
+        if prompt.is_empty or prompt.mask is not None:
+            return None
+        try:
+            return _answer(draft, prompt)
+        except SimmatError:
+            return None  # whoever asks again is told why
 
     def _draft_came(self, answer: Answer | None) -> None:
         if answer is not None and answer.prompt is self.prompt:

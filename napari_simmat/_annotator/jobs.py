@@ -26,7 +26,8 @@ class Job:
     title : str
         What to tell people who wait for it.
     work : callable
-        The slow part: safe on any thread, touches no state of the annotator. It is given a callable
+        The slow part: safe on any thread, changes no state of the annotator and reads none, but that a draft looks at
+        the newest prompt and at the versions there are. It is given a callable
         ``(step, total, value)`` to report to, and stops with `Cancelled` once `cancel` is set.
     take : callable
         The fast part, with the result: to be called on the annotator's thread. A result that has gone

@@ -56,7 +56,7 @@ class Session:
         self._execute = executor
         self._device = device
         self._jobs: dict[Kind, Job] = {}
-        self._chosen: tuple[MultiChannelImage, Version | None, Callable[[], Adapter]] | None = None
+        self._untrained: Callable[[], Adapter] = lambda: Adapter.untrained(self._need_image())
         # Whoever has jobs done on the spot waits for each of them, also for what may never be needed.
         self._works_ahead = executor is not run_now
         if adapter is not None:
@@ -71,7 +71,8 @@ class Session:
         for kind in ("open", "draft", "encode", "answer", "ahead"):
             self._cancel(kind)
         self.image, self.book, self.segmenter, self.draft = image, None, None, None
-        self._chosen = None
+        if image is not None:
+            self._untrained = cache(lambda: Adapter.untrained(image))  # by draft and encoding alike
         self.image_changed.emit(image)
         if image is not None:
             self._open(image)
@@ -251,7 +252,7 @@ class Session:
             self.problem.emit(sentence)
         self.opened.emit(book.restored)
         self.objects_changed.emit()
-        self._encode()
+        self._encode(is_drafted=True)
 
     def warm_up(self) -> None:
         """Get the model ready for the first image."""
@@ -291,40 +292,38 @@ class Session:
 
     def _sketch(self, image: MultiChannelImage) -> None:
         """Have a draft made, which needs nothing of what the journal knows."""
-        _, adapter = self._adapter_for(image)
-        device = self._device
+        device, untrained = self._device, self._untrained
 
         def work(progress: Progress) -> tuple[Segmenter, Answer | None] | None:
-            if not load_base_model().sam.encoder.flexible or is_at_hand(image, adapter(), device=device):
+            version = self.versions.fitting(image)  # hashes the pixels of images in memory
+            adapter = untrained() if version is None else version.adapter
+            if not load_base_model().sam.encoder.flexible or is_at_hand(image, adapter, device=device):
                 return None
-            draft = Segmenter(image, adapter=adapter(), device=device, draft=True)
+            draft = Segmenter(image, adapter=adapter, device=device, draft=True)
             return draft, self._answer_at_once(draft)
 
         self._run(Job("draft", f"Looking at {image.name}", work, self._drafted))
 
-    def _encode(self) -> None:
-        image, device = self._need_image(), self._device
+    def _encode(self, *, is_drafted: bool = False) -> None:
+        """Have the image encoded; with a draft by the present adapter before that, unless there is one already."""
+        image, device, untrained = self._need_image(), self._device, self._untrained
         for kind in ("encode", "ahead"):
             self._cancel(kind)
-        if self._works_ahead and self.segmenter is None and self.draft is None and not self.is_drafting:
-            self._sketch(image)  # encoding was cancelled before
-        version, adapter = self._adapter_for(image)
+        if not is_drafted:
+            self._cancel("draft")
+            self.draft = None
+            if self._works_ahead and self.segmenter is None:
+                self._sketch(image)
+        version = self.versions.fitting(image)
 
         def work(progress: Progress) -> Segmenter:
-            return Segmenter(image, adapter=adapter(), device=device, keep=True)
+            adapter = untrained() if version is None else version.adapter
+            return Segmenter(image, adapter=adapter, device=device, keep=True, may_shrink=True)
 
         self._run(Job("encode", f"Encoding {image.name}", work, partial(self._encoded, version)))
 
-    def _adapter_for(self, image: MultiChannelImage) -> tuple[Version | None, Callable[[], Adapter]]:
-        """The version that answers for an image, and what gives its adapter: a new one, once, where there is none."""
-        version = self.versions.fitting(image)
-        if self._chosen is None or self._chosen[0] is not image or self._chosen[1] is not version:
-            made = cache(lambda: version.adapter if version is not None else Adapter.untrained(image))
-            self._chosen = image, version, made
-        return version, self._chosen[2]
-
     def _answer_at_once(self, draft: Segmenter) -> Answer | None:
-        """What a draft answers before anything else looks at the image; called on the thread that made it."""
+        """What a draft answers to the newest prompt, if it can; called on the thread that made it."""
         return None
 
     def _drafted(self, found: tuple[Segmenter, Answer | None] | None) -> None:

@@ -17,6 +17,7 @@ from typing import TypeVar
 import torch
 
 from napari_simmat.errors import SimmatError
+from napari_simmat.inference.recorded import forget_recordings
 
 DEVICE_VARIABLE = "NAPARI_SIMMAT_DEVICE"
 PRECISION_VARIABLE = "NAPARI_SIMMAT_PRECISION"
@@ -208,6 +209,7 @@ def first_that_fits(attempts: Sequence[Callable[[], T]]) -> tuple[T, int]:
             if number == len(attempts) - 1 or not is_out_of_memory(error):
                 raise
         # Outside of the handler, whose traceback holds on to what took the memory.
+        forget_recordings()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
     raise ValueError("there is no way to do it")

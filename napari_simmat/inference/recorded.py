@@ -9,13 +9,14 @@ ever.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-__all__ = ["Recorded", "Recording", "record_cuda"]
+__all__ = ["Recorded", "Recording", "forget_recordings", "record_cuda"]
 
 _MOST_SHAPES = 6
 """Whole frames, drafts and a few sizes of close-ups; each recording keeps its activations."""
@@ -61,6 +62,12 @@ class Recorded:
         self._seen: set[object] = set()
         self._recordings: dict[object, Recording | None] = {}
         self._lock = threading.Lock()
+        _made.add(self)
+
+    def forget(self) -> None:
+        """Give back the memory of all recordings; they are made anew when their shapes come again."""
+        with self._lock:
+            self._recordings.clear()
 
     def __call__(self, x: Tensor) -> Tensor:
         """What the function says of `x`."""
@@ -88,6 +95,15 @@ class Recorded:
             return None
         difference = float((recording.found.float() - expected.float()).abs().max())
         return recording if difference <= _TOLERANCE * float(expected.float().abs().max()) else None
+
+
+_made: weakref.WeakSet[Recorded] = weakref.WeakSet()
+
+
+def forget_recordings() -> None:
+    """Give back what recordings hold of a GPU's memory, which its cache cannot."""
+    for each in list(_made):
+        each.forget()
 
 
 def record_cuda(function: Callable[[Tensor], Tensor], x: Tensor) -> Recording:

@@ -110,7 +110,10 @@ class Segmenter:
         Keep the embedding on disk (`napari_simmat.inference.kept`), for whoever comes back to the image.
     draft : bool
         See the image at less than half the size, in a fifth of the time, to answer the first clicks until the segmenter
-        that sees all of it is there. Not every encoder can, see `can_draft`.
+        that sees all of it is there. Encoders that take one size only cannot.
+    may_shrink : bool
+        Where a GPU has too little memory, see the image at `SMALLER_SIDE` there before the CPU is tried: quicker, for
+        people who wait, and not to be compared with what was seen whole.
 
     Attributes
     ----------
@@ -134,6 +137,7 @@ class Segmenter:
         blank: Collection[int] = (),
         keep: bool = False,
         draft: bool = False,
+        may_shrink: bool = False,
     ) -> None:
         self.image = image
         base = load_base_model() if model is None else model
@@ -160,7 +164,7 @@ class Segmenter:
         where = device or device_choice()
         ways = [(where, side, "")]
         if torch.device(where).type != "cpu":
-            if base.sam.encoder.flexible and side > SMALLER_SIDE:
+            if may_shrink and base.sam.encoder.flexible and side > SMALLER_SIDE:
                 ways.append((where, SMALLER_SIDE, SMALLER))
             ways.append(("cpu", side, NO_ROOM))
         _, way = first_that_fits([partial(self._settle, *each[:2], keep) for each in ways])

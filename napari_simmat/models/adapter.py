@@ -248,8 +248,8 @@ class Adapter:
     def replaced(self, *, model: AdaptedSam, card: AdapterCard) -> Adapter:
         """A new adapter with what `model` learnt; the profile stays.
 
-        What was learnt is rounded to half precision, as it is saved, so that the adapter that was judged is the one in
-        the file. A merged model is taken apart again.
+        What was learnt is rounded to half precision, as it is saved, so that what is judged is what a file holds. A
+        merged model is taken apart again.
         """
         unmerge(model.sam)
         return Adapter(self.profile, card, taken_out(model, self.tensors))

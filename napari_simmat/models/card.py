@@ -39,7 +39,7 @@ class TrainingRun(BaseModel):
         default=0, description="Objects that only decided when to stop, neither learnt from nor judged by."
     )
     held_out: int = Field(
-        description="Objects that judged the result; of fewer than six objects they were learnt from after that."
+        description="Objects that judged the result; of fewer than six in all, learnt from, too, once it was kept."
     )
     held_out_before: float | None = Field(description="One-click mean IoU on the held-out objects before.")
     held_out_after: float | None = Field(description="One-click mean IoU on the held-out objects after.")

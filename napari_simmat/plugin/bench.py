@@ -11,7 +11,6 @@ import numpy as np
 from napari import Viewer
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QWidget
 
 from napari_simmat.errors import SimmatError
 from napari_simmat.evaluation.speed.synthetic import spots
@@ -19,6 +18,7 @@ from napari_simmat.images import MultiChannelImage
 from napari_simmat.inference.cache import forget
 from napari_simmat.inference.kept import kept_embeddings
 from napari_simmat.journal import Journal
+from napari_simmat.plugin.hold import canvas_of
 from napari_simmat.plugin.panel import SimmatPanel
 from napari_simmat.plugin.pictures import add_layer, layer_data
 from napari_simmat.plugin.stalls import Ticks
@@ -53,7 +53,9 @@ class Bench:
         self.ticks = Ticks()
         window = self.panel.window()
         window.resize(*_SIZE)
-        self.canvas: Any = _canvas(window)
+        self.canvas: Any = canvas_of(window)
+        if self.canvas is None:
+            raise SimmatError("napari's canvas was not found in its window.")
         self._answered_at: float | None = None
         self._painted_at: float | None = None
         self._problem = ""
@@ -208,14 +210,6 @@ class Bench:
 
     def _on_problem(self, sentence: str) -> None:
         self._problem = sentence
-
-
-def _canvas(window: QWidget) -> QWidget:
-    """What napari draws on."""
-    for widget in window.findChildren(QWidget):
-        if hasattr(widget, "frameSwapped"):
-            return widget
-    raise SimmatError("napari's canvas was not found in its window.")
 
 
 def _camera(viewer: Any) -> Any:

@@ -18,7 +18,7 @@ from napari_simmat.journal import Journal
 from napari_simmat.plugin.dropping import Drops
 from napari_simmat.plugin.executor import Executor
 from napari_simmat.plugin.geometry import to_pixels
-from napari_simmat.plugin.hold import Hold
+from napari_simmat.plugin.hold import LONG_MS, SHORT_MS, Hold
 from napari_simmat.plugin.hover import Hover
 from napari_simmat.plugin.image_choice import ImageChoice
 from napari_simmat.plugin.keys import CanvasKeys
@@ -33,8 +33,8 @@ _SYNC_MS = 150
 _TURN_MS, _MOST_TURNS = 20, 20
 """How often, and how many times, it is asked whether a draft is there."""
 
-_PROMPT_MS = 150
-"""How long the points of a prompt wait for the mask to be drawn with them."""
+_PROMPT_MS, _FIRST_PROMPT_MS = 150, 500
+"""How long the points of a prompt wait for the mask to be drawn with them, and for that of a draft."""
 
 
 class Controller(QObject):
@@ -81,7 +81,6 @@ class Controller(QObject):
         self._hold = Hold(self)
         self._prompt_later = QTimer(self)
         self._prompt_later.setSingleShot(True)
-        self._prompt_later.setInterval(_PROMPT_MS)
         self._prompt_later.timeout.connect(self._show_prompt)
         self._sync = QTimer(self)
         self._sync.setSingleShot(True)
@@ -376,19 +375,19 @@ class Controller(QObject):
 
         A draft goes first, for so many turns at most: while napari makes a layer the model gets nowhere.
         """
-        if self._is_closed or self.stage.image_layer is None or self.annotator.book is None:
+        if self._is_closed or self.stage.image_layer is None:
             return
         if patience and self.annotator.is_drafting:
             QTimer.singleShot(_TURN_MS, lambda: self._prepare(patience - 1))
-            return
-        if self.stage.prepare_mask():
-            is_done = False
-        elif self.stage.objects is None:
-            is_done = not self._try(self._show_objects)
-        else:
-            is_done = not self.stage.prepare_clicks()
-        if not is_done:
+        elif self.stage.prepare_mask() or self._attach_objects() or self.stage.prepare_clicks():
             QTimer.singleShot(0, self._prepare)
+
+    def _attach_objects(self) -> bool:
+        """Have what is accepted written to the objects layer; False if it is, or if it is not known yet what there is."""
+        book, layer = self.annotator.book, self.stage.objects
+        if book is None or (layer is not None and book.target is layer):
+            return False
+        return self._try(self._show_objects)
 
     def _show_objects(self) -> None:
         """Make the objects layer if it is not there (any more), with all that was accepted."""
@@ -403,13 +402,11 @@ class Controller(QObject):
         if prompt.is_empty:
             self._show_prompt()
         else:
-            self._prompt_later.start()
-            self._hold.begin()
+            is_first = self.annotator.is_drafting
+            self._prompt_later.start(_FIRST_PROMPT_MS if is_first else _PROMPT_MS)
+            self._hold.begin(LONG_MS if is_first else SHORT_MS)
 
     def _show_prompt(self) -> None:
-        if self.annotator.is_drafting and not self.annotator.prompt.is_empty:
-            self._prompt_later.start()  # it would be drawn when its mask might be
-            return
         self._prompt_later.stop()
         if self.stage.image_layer is not None:
             self.stage.show_prompt(self.annotator.prompt)

@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_simmat.annotator import Job, Progress
 from napari_simmat.inference.compute import take_threads
-from napari_simmat.plugin.garbage import set_apart
+from napari_simmat.plugin.garbage import small_collections_only
 from napari_simmat.plugin.worker import Worker
 
 DRAWING = ("show", "ranges", "legend", "limits", "spectrum", "statistics", "histograms", "kept")
@@ -76,7 +76,7 @@ class Executor(QObject):
 
 def _undisturbed(job: Job) -> Job:
     def work(progress: Progress) -> object:
-        with set_apart():
+        with small_collections_only():
             return job.work(progress)
 
     return replace(job, work=work)

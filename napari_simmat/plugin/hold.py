@@ -11,8 +11,13 @@ from typing import Any
 from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QWidget
 
-_MOST_MS = 60
-"""Nobody sees that a picture stood still for so long."""
+SHORT_MS, LONG_MS = 60, 250
+"""How long a picture may stand still: so that nobody sees it; and while the very first mask of an image is waited for."""
+
+
+def canvas_of(window: QWidget) -> Any:
+    """What napari draws on in a window, or None."""
+    return next((each for each in window.findChildren(QWidget) if hasattr(each, "frameSwapped")), None)
 
 
 class Hold(QObject):
@@ -23,21 +28,19 @@ class Hold(QObject):
         self._canvas: Any = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.setInterval(_MOST_MS)
         self._timer.timeout.connect(self.end)
 
     def enter(self, window: QWidget) -> None:
         """Look for the canvas of this window."""
-        found = (each for each in window.findChildren(QWidget) if hasattr(each, "frameSwapped"))
-        self._canvas = next(found, None)
+        self._canvas = canvas_of(window)
         if self._canvas is not None:
             self._canvas.destroyed.connect(self._forget)
 
-    def begin(self) -> None:
-        """From now on, for `_MOST_MS` milliseconds at most."""
+    def begin(self, most_ms: int = SHORT_MS) -> None:
+        """From now on, for so many milliseconds at most."""
         if self._canvas is not None:
             self._canvas.setUpdatesEnabled(False)
-            self._timer.start()
+            self._timer.start(most_ms)
 
     def end(self) -> None:
         """Draw what was held back."""

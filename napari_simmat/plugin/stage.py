@@ -240,9 +240,16 @@ class Stage:
         before = list(chosen)
         # napari selects what is added; as it is not to stay so, the window need not show it for each of three layers.
         with chosen.events.blocker_all():
-            self._viewer.add_layer(layer)
+            self._viewer.layers.insert(self._place_of(layer), layer)
             self._viewer.layers.selection = before
         return layer
+
+    def _place_of(self, layer: Any) -> int:
+        """Where a new layer goes in the list: on top, objects below the mask that may become one."""
+        layers = self._viewer.layers
+        if isinstance(layer, Labels) and self._preview is not None and self._preview in layers:
+            return int(layers.index(self._preview))
+        return len(layers)
 
     def _make_clicks(self) -> None:
         self._clicks = self._add("points", np.empty((0, 2)), name="clicks", border_width=0.12)

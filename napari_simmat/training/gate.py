@@ -1,4 +1,7 @@
-"""The gate: a new adapter version is kept only if it answers held-out corrections at least as well as before."""
+"""The gate: a new adapter version is kept only if it answers held-out corrections at least as well as before.
+
+Of fewer than six objects none can be spared: what passed goes on to learn from those that judged it, too.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from napari_simmat.errors import TrainingError
 from napari_simmat.inference import device_choice, first_that_fits
 from napari_simmat.models import AdaptedSam, Adapter, BaseModel, load_base_model
 from napari_simmat.training.corrections import Correction, Corrections
-from napari_simmat.training.gate import one_click_iou
+from napari_simmat.training.gate import Split, one_click_iou
 from napari_simmat.training.interactive import Interactive
 from napari_simmat.training.method import Method, Rates
 from napari_simmat.training.paper import Paper
@@ -64,29 +64,28 @@ def learn(
     present, start = start, recipe.begin(start, base, settings.seed)
     split = recipe.split(corrections) if gate else None
     learnt_from = list(corrections) if split is None else split.learn
-    settled = _settled(recipe, learnt_from, settings)
-    steps = [_steps(settled)]
-    if split is not None and split.is_of_few:
-        steps = _with_those_that_judged(steps[0], given=settings.steps is not None)
+    first, afterwards = _steps(recipe, settings, split, learnt_from)
     task = _Task(
         recipe,
         start,
-        settled.with_(steps=steps[0]),
+        settings,
+        first,
+        settings.learning_rate or METHODS[settings.recipe].learning_rate(recipe, settings),
         settings.learning_rate or METHODS[settings.recipe].transfer_rate(recipe, settings),
         watch,
         base,
         where,
     )
-    watch.total = sum(steps)
+    watch.total = first + afterwards
 
     run = task.train(learnt_from)
     before = after = None
     if split is not None:
         before, after = task.judge(start, split.judge), task.judge(run.adapter, split.judge)
     kept = before is None or after is None or after >= before
-    if kept and len(steps) > 1:
+    if kept and afterwards:
         learnt_from = list(corrections)
-        run = run.followed_by(task.going_on(run.adapter, steps[1]).train(learnt_from))
+        run = run.followed_by(task.going_on(run.adapter, afterwards).train(learnt_from))
     held_out = 0 if split is None else len(split.judge)
     report = TrainingReport(
         **run.facts(began=began, device=run.device or where),
@@ -102,18 +101,20 @@ def learn(
         held_out_before=before,
         held_out_after=after,
         kept=kept,
-        reason=(_verdict(before, after, held_out) if gate else NO_GATE) + run.note,
+        reason=(_verdict(kept, before, after, held_out, afterwards) if gate else NO_GATE) + run.note,
     )
     return (run.version(report) if kept else present), report
 
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    """What the trainings of one round have in common; steps and learning rates are settled."""
+    """One training of a round; steps and learning rates are settled."""
 
     recipe: Recipe
     start: Adapter
     settings: Settings
+    steps: int
+    learning_rate: float
     transfer_rate: float
     watch: Watch
     base: BaseModel
@@ -122,15 +123,6 @@ class _Task:
     @property
     def method(self) -> Method:
         return METHODS[self.settings.recipe]
-
-    @property
-    def steps(self) -> int:
-        return _steps(self.settings)
-
-    @property
-    def learning_rate(self) -> float:
-        assert self.settings.learning_rate is not None
-        return self.settings.learning_rate
 
     def train(self, corrections: Sequence[Correction]) -> Run:
         """One training on some corrections; where a GPU has too little memory, with fewer clicks a step or on the CPU."""
@@ -201,7 +193,7 @@ class _Task:
     def going_on(self, adapter: Adapter, steps: int) -> _Task:
         """The training after this one, from what came out of it."""
         settings = self.settings
-        return replace(self, start=adapter, settings=settings.with_(steps=steps, seed=settings.seed + 1))
+        return replace(self, start=adapter, steps=steps, settings=settings.with_(seed=settings.seed + 1))
 
     def _rates(self, model: AdaptedSam, trained: Sequence[nn.Parameter]) -> Rates:
         """The learning rate of the transfer layer, and that of all else."""
@@ -244,30 +236,20 @@ def _both(parts: tuple[list[Correction], list[Correction]]) -> tuple[list[Correc
     return parts
 
 
-def _settled(recipe: Recipe, learnt_from: Sequence[Correction], settings: Settings) -> Settings:
-    """With steps and learning rate, the recipe's own where none were given."""
-    method = METHODS[settings.recipe]
+def _steps(
+    recipe: Recipe, settings: Settings, split: Split | None, learnt_from: Sequence[Correction]
+) -> tuple[int, int]:
+    """Steps of the training that is judged, and of what follows it with all of a few objects.
+
+    As many in all as were asked for, if somebody did.
+    """
+    is_of_few = split is not None and split.is_of_few
+    if settings.steps is not None:
+        first = max(1, round(settings.steps / (1 + _AFTERWARDS))) if is_of_few else settings.steps
+        return first, settings.steps - first
     images = len(Corrections(learnt_from).by_image())
-    steps, rate = settings.steps, settings.learning_rate
-    return settings.with_(
-        steps=method.steps(recipe, settings, objects=len(learnt_from), images=images)
-        if steps is None
-        else steps,
-        learning_rate=method.learning_rate(recipe, settings) if rate is None else rate,
-    )
-
-
-def _steps(settled: Settings) -> int:
-    assert settled.steps is not None
-    return settled.steps
-
-
-def _with_those_that_judged(steps: int, *, given: bool) -> list[int]:
-    """Steps without the objects that judge, and then with them; as many as were asked for, if somebody did."""
-    if not given:
-        return [steps, max(1, round(_AFTERWARDS * steps))]
-    first = max(1, round(steps / (1 + _AFTERWARDS)))
-    return [first, steps - first] if steps > first else [steps]
+    first = METHODS[settings.recipe].steps(recipe, settings, objects=len(learnt_from), images=images)
+    return first, max(1, round(_AFTERWARDS * first)) if is_of_few else 0
 
 
 def _check(mode: Mode, accepted: int, large: int, settings: Settings) -> None:
@@ -286,9 +268,12 @@ def _check(mode: Mode, accepted: int, large: int, settings: Settings) -> None:
         )
 
 
-def _verdict(before: float | None, after: float | None, held_out: int) -> str:
+def _verdict(kept: bool, before: float | None, after: float | None, held_out: int, afterwards: int) -> str:
     if before is None or after is None:
         return "Kept without a check: with a single object nothing can be held out; accept another one."
     objects = f"{held_out} object{'s' if held_out != 1 else ''} held out"
     numbers = f"one-click IoU {before:.3f} before, {after:.3f} after ({objects})"
-    return f"Kept: {numbers}." if after >= before else f"Rolled back: {numbers}."
+    if not kept:
+        return f"Rolled back: {numbers}."
+    more = ", then learnt from, too" if afterwards else ""
+    return f"Kept: {numbers[:-1]}{more})."

@@ -38,6 +38,8 @@ class ObjectList(QAbstractListModel):
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Description or label of an object."""
+        if not index.isValid():
+            return None
         label = self._labels[index.row()] if index.row() < len(self._labels) else None
         if role == Qt.ItemDataRole.UserRole:
             return label
