@@ -266,11 +266,13 @@ def test_a_version_that_does_worse_is_rolled_back(corrections):
     assert f"{report.held_out_after:.3f}" in report.reason
 
 
-def test_training_goes_on_from_where_it_was(corrections):
+def test_training_goes_on_from_where_it_was(corrections, train_set):
     first, one = quick(corrections, steps=20)
     assert one.kept
-    second, two = quick(corrections, start=first, steps=1, learning_rate=1e-9)
+    _, two = quick(corrections, start=first, steps=1, learning_rate=1e-9)
     assert two.held_out_before == pytest.approx(one.held_out_after)
+    assert two.held_out_after == pytest.approx(one.held_out_after, abs=0.01)  # a weight may round to its neighbour
+    second = finetune(train_set, mode="quick", start=first, steps=1, gate=False)
     assert len(second.card.history) == 2
 
 
@@ -414,7 +416,7 @@ def test_a_vit_learns_from_images_of_any_shape(vit, shape, mode):
     labels[5:90, 5:90] = 1
     labels[20:30, 91:95] = 2
     adapter, report = mode(Corrections.from_labels(image, labels), steps=2, base=vit)
-    assert len(report.losses) == 2
+    assert len(report.losses) == (2 if report.kept else 1)  # of two objects one judges after the first step
     assert adapter.card.base_sha256 == vit.sha256
 
 
