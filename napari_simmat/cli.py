@@ -13,7 +13,13 @@ from typing import Annotated
 import typer
 
 from napari_simmat import __version__
-from napari_simmat._cli import benchmark_commands, dataset_commands, embed_command, image_commands
+from napari_simmat._cli import (
+    benchmark_commands,
+    dataset_commands,
+    doctor_command,
+    embed_command,
+    image_commands,
+)
 from napari_simmat._cli.options import ChannelAxis, Modality, Part, SampleFormat, Slice, parse_slice
 from napari_simmat._cli.terminal import run
 
@@ -118,6 +124,7 @@ def demo(
 image_commands.register(app)
 dataset_commands.register(app)
 embed_command.register(app)
+doctor_command.register(app)
 benchmark_commands.register(app)
 
 
