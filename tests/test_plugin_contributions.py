@@ -207,7 +207,7 @@ def test_a_file_is_opened_in_the_window_as_the_command_line_says(
         "dock_panel",
         lambda viewer: panels.append(dock(viewer, journal=Journal(tmp_path / "journal"))),
     )
-    monkeypatch.setattr("napari_simmat.annotator.Annotator._encode", lambda self: None)
+    monkeypatch.setattr("napari_simmat.annotator.Annotator._encode", lambda self, **_: None)
 
     with pytest.raises(SystemExit) as end:
         main(["open", str(path), "--slice", "T=2", "--modality", "hyperspectral"])

@@ -41,7 +41,7 @@ PATIENCE_MS = 120_000
 def shared(qapp, tmp_path_factory):
     """A window with the panel, which opens images but does not encode them: that is tested elsewhere."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("napari_simmat.annotator.Annotator._encode", lambda self: None)
+        patch.setattr("napari_simmat.annotator.Annotator._encode", lambda self, **_: None)
         viewer = napari.Viewer()
         patch.setattr(viewer.window._qt_window, "_save_current_window_settings", lambda: None)
         panel = dock_panel(viewer, journal=Journal(tmp_path_factory.mktemp("journal")))
