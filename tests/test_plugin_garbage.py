@@ -8,7 +8,7 @@ import pytest
 
 from napari_simmat.annotator import Job
 from napari_simmat.plugin.executor import Executor
-from napari_simmat.plugin.garbage import NEVER, small_collections_only
+from napari_simmat.plugin.garbage import NEVER, keep_what_is_imported, small_collections_only
 
 
 def test_full_collections_wait_until_the_last_one_leaves():
@@ -30,6 +30,16 @@ def test_the_usual_comes_back_also_if_the_work_fails_and_not_if_somebody_decided
         gc.set_threshold(900, 9, 9)
     assert gc.get_threshold() == (900, 9, 9)
     gc.set_threshold(*usual)
+
+
+def test_what_is_imported_is_looked_at_no_more():
+    before = len(gc.get_objects())
+    try:
+        keep_what_is_imported()
+        assert len(gc.get_objects()) < before / 10
+        assert gc.get_freeze_count() > before / 2
+    finally:
+        gc.unfreeze()
 
 
 @pytest.mark.parametrize(("kind", "is_long"), [("train", True), ("encode", True), ("answer", False)])

@@ -65,6 +65,8 @@ class Bench:
         self.annotator.problem.connect(self._on_problem)
         self.canvas.frameSwapped.connect(self._on_frame)
         self.ticks.rest(300)
+        # Nobody has found a file before the model is ready for it.
+        self.ticks.until(lambda: not self.annotator.is_busy, "the model to be ready")
 
     def open(
         self, image: MultiChannelImage, *, click: tuple[float, float] | None = None

@@ -16,6 +16,7 @@ from napari_simmat.demo import STEPS, Answered, Demo
 from napari_simmat.errors import SimmatError
 from napari_simmat.images import MultiChannelImage
 from napari_simmat.journal import Journal
+from napari_simmat.plugin.garbage import keep_what_is_imported
 from napari_simmat.plugin.panel import SimmatPanel
 from napari_simmat.plugin.pictures import add_layer, layer_data
 from napari_simmat.plugin.window import dock_panel
@@ -100,6 +101,7 @@ def run_demo() -> None:
     """Open napari with the panel, play the demo in it, and return when the window is closed."""
     with tempfile.TemporaryDirectory(prefix="napari-simmat-demo-") as folder:
         # A journal of its own: the demo's objects are no work that should come back.
+        keep_what_is_imported()
         viewer = napari.Viewer(title="napari: SimMat demo")
         panel = dock_panel(viewer, journal=Journal(Path(folder)))
         DemoPlayer(viewer, panel)

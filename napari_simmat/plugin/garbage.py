@@ -37,3 +37,13 @@ def small_collections_only() -> Iterator[None]:
                 not _at_work and gc.get_threshold()[2] == NEVER
             ):  # else somebody has decided otherwise meanwhile
                 gc.set_threshold(*_usual)
+
+
+def keep_what_is_imported() -> None:
+    """Take what is there, nearly all of it imported modules, out of the collector's sight for good.
+
+    To be called once before a window is made: of a million objects a tenth is left to look at then, and a full collection
+    takes a twentieth of a second instead of a third.
+    """
+    gc.collect()
+    gc.freeze()

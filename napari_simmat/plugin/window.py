@@ -11,6 +11,7 @@ from qtpy.QtCore import QTimer
 
 from napari_simmat.images.opened import open_file
 from napari_simmat.journal import Journal
+from napari_simmat.plugin.garbage import keep_what_is_imported
 from napari_simmat.plugin.panel import SimmatPanel
 from napari_simmat.plugin.pictures import add_layer, layer_data, read_layer
 from napari_simmat.plugin.taken import Taken
@@ -65,6 +66,7 @@ def open_window(
         if index is not None:
             taken.image(index)  # refused before there is a window, if it is not in the stack
         layers.append(layer_data(taken.image(), taken))
+    keep_what_is_imported()
     viewer = napari.Viewer(title="napari: SimMat")
     for layer in layers:
         add_layer(viewer, layer)
