@@ -16,7 +16,7 @@ from napari_simmat.demo import STEPS, Answered, Demo
 from napari_simmat.errors import SimmatError
 from napari_simmat.images import MultiChannelImage
 from napari_simmat.journal import Journal
-from napari_simmat.plugin.garbage import keep_what_is_imported
+from napari_simmat.plugin.interpreter import keep_what_is_imported
 from napari_simmat.plugin.panel import SimmatPanel
 from napari_simmat.plugin.pictures import add_layer, layer_data
 from napari_simmat.plugin.window import dock_panel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -9,7 +10,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_simmat.annotator import Job, Progress
 from napari_simmat.inference.compute import take_threads
-from napari_simmat.plugin.garbage import small_collections_only
+from napari_simmat.plugin.interpreter import short_turns, small_collections_only
 from napari_simmat.plugin.worker import Worker
 
 DRAWING = ("show", "ranges", "legend", "limits", "spectrum", "statistics", "histograms", "kept")
@@ -76,7 +77,7 @@ class Executor(QObject):
 
 def _undisturbed(job: Job) -> Job:
     def work(progress: Progress) -> object:
-        with small_collections_only():
+        with small_collections_only, short_turns if job.kind == "draft" else nullcontext():
             return job.work(progress)
 
     return replace(job, work=work)

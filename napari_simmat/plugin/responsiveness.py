@@ -25,7 +25,7 @@ from napari_simmat.evaluation.speed.timing import median, own_peak_mb, quartiles
 from napari_simmat.folders import HOME_VARIABLE
 from napari_simmat.images import MultiChannelImage, open_dataset, sample_path
 from napari_simmat.plugin.bench import Bench, ClickTimes
-from napari_simmat.plugin.garbage import keep_what_is_imported
+from napari_simmat.plugin.interpreter import keep_what_is_imported
 from napari_simmat.training import first_click
 
 OPENINGS = 5

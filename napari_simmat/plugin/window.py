@@ -11,7 +11,7 @@ from qtpy.QtCore import QTimer
 
 from napari_simmat.images.opened import open_file
 from napari_simmat.journal import Journal
-from napari_simmat.plugin.garbage import keep_what_is_imported
+from napari_simmat.plugin.interpreter import keep_what_is_imported
 from napari_simmat.plugin.panel import SimmatPanel
 from napari_simmat.plugin.pictures import add_layer, layer_data, read_layer
 from napari_simmat.plugin.taken import Taken

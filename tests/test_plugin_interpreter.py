@@ -1,21 +1,28 @@
-"""What keeps the collector from stopping the window while the model works."""
+"""What keeps the interpreter itself from stopping the window while the model works."""
 
 from __future__ import annotations
 
 import gc
+import sys
 
 import pytest
 
 from napari_simmat.annotator import Job
 from napari_simmat.plugin.executor import Executor
-from napari_simmat.plugin.garbage import NEVER, keep_what_is_imported, small_collections_only
+from napari_simmat.plugin.interpreter import (
+    NEVER,
+    SHORT_TURN_S,
+    keep_what_is_imported,
+    short_turns,
+    small_collections_only,
+)
 
 
 def test_full_collections_wait_until_the_last_one_leaves():
     usual = gc.get_threshold()
-    with small_collections_only():
+    with small_collections_only:
         assert gc.get_threshold() == (*usual[:2], NEVER)
-        with small_collections_only():
+        with small_collections_only:
             pass
         assert gc.get_threshold()[2] == NEVER
     assert gc.get_threshold() == usual
@@ -23,13 +30,22 @@ def test_full_collections_wait_until_the_last_one_leaves():
 
 def test_the_usual_comes_back_also_if_the_work_fails_and_not_if_somebody_decided_otherwise():
     usual = gc.get_threshold()
-    with pytest.raises(ValueError, match="wrong"), small_collections_only():
+    with pytest.raises(ValueError, match="wrong"), small_collections_only:
         raise ValueError("wrong")
     assert gc.get_threshold() == usual
-    with small_collections_only():
+    with small_collections_only:
         gc.set_threshold(900, 9, 9)
     assert gc.get_threshold() == (900, 9, 9)
     gc.set_threshold(*usual)
+
+
+def test_turns_are_short_until_the_last_one_leaves():
+    usual = sys.getswitchinterval()
+    with short_turns:
+        with short_turns:
+            assert sys.getswitchinterval() == pytest.approx(SHORT_TURN_S)
+        assert sys.getswitchinterval() == pytest.approx(SHORT_TURN_S)
+    assert sys.getswitchinterval() == pytest.approx(usual)
 
 
 def test_what_is_imported_is_looked_at_no_more():
