@@ -164,6 +164,17 @@ def test_another_adapter_needs_no_draft(opened, later):
     assert later.kinds() == ["encode"]
 
 
+def test_what_nobody_waits_for_leaves_a_core_to_the_window(opened, later, monkeypatch):
+    spared = []
+    monkeypatch.setattr("napari_simmat._annotator.session.take_threads", lambda spare: spared.append(spare))
+    later.run("draft")
+    later.run("encode")
+    assert spared == []
+    opened.use_version(opened.versions.add(Adapter.untrained(opened.image, mat="mat-paper"), "other"))
+    later.run("encode")
+    assert spared == [1]
+
+
 def test_on_the_spot_no_drafts_are_made(monkeypatch):
     made, init = [], Segmenter.__init__
     monkeypatch.setattr(

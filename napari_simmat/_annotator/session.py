@@ -16,6 +16,7 @@ from napari_simmat._annotator.versions import Version, Versions
 from napari_simmat.errors import AdapterError, Cancelled, ImageError, SimmatError
 from napari_simmat.images import ModalityProfile, MultiChannelImage
 from napari_simmat.inference import Segmenter, is_at_hand, warm_up
+from napari_simmat.inference.compute import take_threads
 from napari_simmat.journal import Journal, Story
 from napari_simmat.models import Adapter, load_base_model
 from napari_simmat.models.transfer import canonical_name
@@ -315,8 +316,11 @@ class Session:
             if self._works_ahead and self.segmenter is None:
                 self._sketch(image)
         version = self.versions.fitting(image)
+        nobody_waits = self._works_ahead and self.segmenter is not None  # it answers until the new one is there
 
         def work(progress: Progress) -> Segmenter:
+            if nobody_waits:
+                take_threads(spare=1)
             adapter = untrained() if version is None else version.adapter
             return Segmenter(image, adapter=adapter, device=device, keep=True, may_shrink=True)
 
