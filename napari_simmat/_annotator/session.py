@@ -316,7 +316,9 @@ class Session:
             if self._works_ahead and self.segmenter is None:
                 self._sketch(image)
         version = self.versions.fitting(image)
-        nobody_waits = self._works_ahead and self.segmenter is not None  # it answers until the new one is there
+        nobody_waits = (
+            self._works_ahead and self.segmenter is not None
+        )  # it answers until the new one is there
 
         def work(progress: Progress) -> Segmenter:
             if nobody_waits:
