@@ -20,10 +20,10 @@ from napari_simmat.errors import SimmatError
 from napari_simmat.folders import cache_folder, data_folder
 from napari_simmat.inference import describe_device, device_choice
 from napari_simmat.inference.compute import devices
-from napari_simmat.inference.kept import kept_embeddings
+from napari_simmat.inference.kept import kept_embeddings, remove
 from napari_simmat.journal import Journal
 from napari_simmat.models import load_base_model
-from napari_simmat.models.header import FLOATS, HeaderError, check_header
+from napari_simmat.models.header import HeaderError, check_header
 
 __all__ = ["Examination", "Folder", "Journals", "examine"]
 
@@ -92,7 +92,7 @@ def examine(
     damaged = _damaged(progress)
     removed = []
     for path, why in damaged:
-        if repair and _remove(path):
+        if repair and remove(path):
             removed.append(str(path))
         else:
             problems.append(
@@ -170,7 +170,7 @@ def _damaged(progress: Callable[[int, int | None, str], None]) -> list[tuple[Pat
     found = []
     for number, path in enumerate(paths, 1):
         try:
-            check_header(path, (*FLOATS,))
+            check_header(path)
         except (HeaderError, OSError) as error:
             found.append((path, str(error)))
         progress(number, len(paths), "cached files")
@@ -203,11 +203,3 @@ def _folder(what: str, path: Path, most: float | None) -> Folder:
         is_writable=os.access(path, os.W_OK),
         most_megabytes=most,
     )
-
-
-def _remove(path: Path) -> bool:
-    try:
-        path.unlink()
-    except OSError:
-        return False
-    return True

@@ -56,7 +56,7 @@ def test_what_was_accepted_is_counted_and_a_damaged_line_is_told_and_left_alone(
     path = accepted()
     code, out, _ = doctor(capsys)
     assert code == 0
-    assert "2 objects accepted in 1 images." in out
+    assert "2 objects accepted in 1 image." in out
     assert "No problems were found." in out
 
     with path.open("ab") as file:

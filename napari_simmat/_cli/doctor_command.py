@@ -50,10 +50,14 @@ def _text(found: Examination) -> str:
         most = "" if folder.most_megabytes is None else f" of at most {folder.most_megabytes:,.0f}"
         lines.append(f"{folder.path} ({folder.what}): {folder.files} files, {folder.megabytes:,.1f}{most} MB")
     journals = found.journals
-    lines.append(f"{journals.objects} objects accepted in {journals.images} images.")
+    lines.append(f"{_counted(journals.objects, 'object')} accepted in {_counted(journals.images, 'image')}.")
     lines += [f"Removed: {path}" for path in found.removed]
     lines += [f"Problem: {problem}" for problem in found.problems] or ["No problems were found."]
     return "\n".join(lines)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count != 1 else ''}"
 
 
 def register(app: typer.Typer) -> None:

@@ -22,7 +22,7 @@ from torch import Tensor
 from napari_simmat.errors import SimmatError
 from napari_simmat.folders import cache_folder
 
-__all__ = ["SIZE_VARIABLE", "KeptEmbeddings", "kept_embeddings"]
+__all__ = ["SIZE_VARIABLE", "KeptEmbeddings", "kept_embeddings", "remove"]
 
 SIZE_VARIABLE = "NAPARI_SIMMAT_EMBEDDINGS_MB"
 """Most megabytes to keep; 0 keeps nothing."""
@@ -61,7 +61,7 @@ class KeptEmbeddings:
         except (SafetensorError, KeyError, ValueError):
             embedding = torch.empty(0)
         if embedding.ndim != 4 or not torch.isfinite(embedding).all():
-            _remove(path)
+            remove(path)
             return None
         with contextlib.suppress(OSError):
             os.utime(path)
@@ -88,14 +88,14 @@ class KeptEmbeddings:
             os.replace(temporary, self._path(key))
         except OSError:
             if temporary:
-                _remove(Path(temporary))
+                remove(Path(temporary))
             return False
         return True
 
     def clear(self) -> int:
         """Remove all; the number of bytes that are free now."""
         with self._lock:
-            return sum(size for path, size, _ in self._files() if _remove(path))
+            return sum(size for path, size, _ in self._files() if remove(path))
 
     def size(self) -> tuple[int, int]:
         """Number of embeddings, and bytes of all of them."""
@@ -112,7 +112,7 @@ class KeptEmbeddings:
             for path, size, _ in files:
                 if total + needed <= self.max_bytes:
                     break
-                if _remove(path):
+                if remove(path):
                     total -= size
 
     def _files(self) -> list[tuple[Path, int, int]]:
@@ -153,7 +153,8 @@ def kept_embeddings() -> KeptEmbeddings | None:
     return KeptEmbeddings(folder, int(megabytes * 2**20))
 
 
-def _remove(path: Path) -> bool:
+def remove(path: Path) -> bool:
+    """Remove a file that can be made again; False if that could not be done."""
     try:
         path.unlink()
     except OSError:
