@@ -7,9 +7,11 @@ blocks it. All methods belong to one thread, whichever that is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +20,17 @@ from psygnal import Signal
 from napari_simmat._annotator.attributing import Attributing
 from napari_simmat._annotator.clicking import Answer
 from napari_simmat._annotator.jobs import Executor, Job, Progress, run_now
-from napari_simmat._annotator.objects import Note, ObjectBook
+from napari_simmat._annotator.notes import Note
+from napari_simmat._annotator.objects import ObjectBook
 from napari_simmat._annotator.session import sentence_for
 from napari_simmat._annotator.targets import ArrayTarget, LabelTarget
+from napari_simmat._annotator.titles import title_of
 from napari_simmat._annotator.versions import Version
-from napari_simmat.errors import PromptError, SimmatError, TrainingError
+from napari_simmat.errors import AdapterError, PromptError, SimmatError, TrainingError
 from napari_simmat.exporters import export
 from napari_simmat.images import MultiChannelImage
-from napari_simmat.journal import Journal
+from napari_simmat.inference import Prompt
+from napari_simmat.journal import Journal, Step, Was
 from napari_simmat.models import Adapter
 from napari_simmat.training import Corrections, Settings, TrainingReport, deep, quick
 
@@ -37,8 +42,10 @@ __all__ = [
     "LabelTarget",
     "Note",
     "Progress",
+    "Step",
     "Version",
     "run_now",
+    "title_of",
 ]
 
 AUTO_QUICK_FROM = 3
@@ -131,7 +138,7 @@ class Annotator(Attributing):
             If the target's labels are not of the image's shape; nothing was changed.
         """
         if self._need_book().attach(target):
-            self.objects_changed.emit()
+            self._did(objects=True)
 
     def accept(self, label: int | None = None) -> int | None:
         """Turn the shown mask into an object and start the next one.
@@ -159,9 +166,13 @@ class Annotator(Attributing):
             self._label_once_answered = (label,)
             return None
         fingerprint = self.segmenter.adapter.fingerprint if self.segmenter is not None else ""
-        number = book.accept(answer.mask, label=label, prompt=answer.prompt, adapter=fingerprint)
-        self.clear()
-        self.objects_changed.emit()
+        prompt = answer.prompt
+        self._write_version(book)
+        number = book.accept(
+            answer.mask, label=label, prompt=prompt, adapter=fingerprint, before=self.prompt.to_dict()
+        )
+        self._take_prompt(Prompt())
+        self._did(objects=True)
         self._train_if_wanted()
         return number
 
@@ -174,24 +185,105 @@ class Annotator(Attributing):
             If there is no such object.
         """
         self._need_book().erase(label)
-        self.objects_changed.emit()
+        self._did(objects=True)
+
+    def merge(self, labels: Sequence[int]) -> int:
+        """Make one object of several; it keeps the number of the first.
+
+        Returns
+        -------
+        int
+            Its label.
+
+        Raises
+        ------
+        PromptError
+            If there are not two of them, or one is not there.
+        """
+        label = self._need_book().merge(labels)
+        self._did(objects=True)
+        return label
 
     def clear(self) -> None:
         """Drop the prompt and its mask; accepted objects stay."""
         self._label_once_answered = None
         super().clear()
 
+    def _leave_prompt(self) -> None:
+        self._label_once_answered = None
+        super()._leave_prompt()
+
     def sync_labels(self) -> bool:
         """Take over what a brush or an undo changed in the target; True if there was anything."""
         changed = [book.sync() != ([], []) for book in self._books.values()]
         if any(changed):
-            self.objects_changed.emit()
+            self._did(objects=True)
         return any(changed)
+
+    # ---------------------------------------------------------------- history
+
+    @property
+    def history(self) -> tuple[list[Step], list[Step]]:
+        """What can be undone and what can be redone, each newest last."""
+        log = self.book.log if self.book is not None else None
+        return (list(log.done), list(log.undone)) if log is not None else ([], [])
+
+    def undo(self) -> Step | None:
+        """Take back the last gesture: click, accepted object, brush stroke, erased object, training, ...
+
+        Returns
+        -------
+        Step or None
+            What was undone; None if there is nothing.
+
+        Raises
+        ------
+        SimmatError
+            It cannot be undone now; nothing was changed.
+        """
+        return self._go("undo")
+
+    def redo(self) -> Step | None:
+        """Bring back what was undone last; None if there is nothing."""
+        return self._go("redo")
+
+    def _go(self, kind: Literal["undo", "redo"]) -> Step | None:
+        if self.waiting is not None:
+            self.resume()
+        book = self.book
+        if book is None:
+            return None
+        self._label_once_answered = None
+        self.sync_labels()
+        step = book.log.next_back(kind)
+        if step is None:
+            return None
+        version = None
+        if step.version is not None and step.version.after is not None:
+            version = self.versions.known(str(step.version.after["fingerprint"]))
+            if version is None:
+                raise AdapterError(
+                    f"The adapter {step.version.after['name']!r} is not there any more, so this cannot be taken back; "
+                    "choose another version under Model."
+                )
+        book.take_back(step)
+        if step.prompt is not None:
+            told = step.prompt.after
+            self._take_prompt(Prompt() if told is None else Prompt.from_dict(told))
+        if version is not None:
+            self.versions.use(version)
+            self._adapter_changed()
+        self._did(objects=bool(step.changes))
+        return step
 
     def export(self, path: str | Path, format: str) -> int:
         """Write the labels of this image to a file; see `napari_simmat.exporters.export`."""
         self.sync_labels()
-        return export(self.labels, self._need_image(), format, path)
+        count = export(self.labels, self._need_image(), format, path)
+        if not self.is_read_only:
+            details = {"path": str(path), "format": format, "objects": count}
+            self._write(Step("export", details=details))
+        return count
 
     def _nothing_answers(self) -> None:
         self._label_once_answered = None
@@ -282,6 +374,14 @@ class Annotator(Attributing):
         if start is None or not len(corrections):
             raise TrainingError("There is nothing to learn from yet; accept an object first.")
         trainer = quick if mode == "quick" else deep
+        details = {
+            "mode": mode,
+            "steps": steps,
+            "learning_rate": learning_rate,
+            "seed": seed,
+            "settings": None if settings is None else asdict(settings),
+            "images": sorted(book.image.identity for book in self._fitting_books() if book.notes),
+        }
         job = Job(
             "train",
             f"Learning ({mode})",
@@ -295,7 +395,7 @@ class Annotator(Attributing):
                 on_step=progress,
                 cancel=job.cancel,
             ),
-            take=partial(self._trained, start),
+            take=partial(self._trained, start, details),
             progress=self.training_step.emit,
         )
         done = len(self.reports)
@@ -303,13 +403,20 @@ class Annotator(Attributing):
         self._run(job)
         return self.reports[-1] if len(self.reports) > done else None
 
-    def _trained(self, start: Version, result: tuple[Adapter, TrainingReport]) -> None:
+    def _trained(
+        self, start: Version, details: dict[str, Any], result: tuple[Adapter, TrainingReport]
+    ) -> None:
         adapter, report = result
         self.reports.append(report)
-        if report.kept:
+        details = {**details, "kept": report.kept}
+        if not report.kept:
+            self._write_unless_read_only(Step("train", details={**details, "by itself": True}))
+        else:
             name = self.versions.training_name(report.mode)
             version = self.versions.add(adapter, name, report=report, parent=start)
             if self.versions.current is start:  # else the user went elsewhere meanwhile
+                was = Was(start.to_dict(), version.to_dict())
+                self._write_unless_read_only(Step("train", version=was, details=details))
                 self.versions.use(version)
                 self._adapter_changed()
             else:
@@ -318,6 +425,11 @@ class Annotator(Attributing):
         if self._quick_is_due:
             self._quick_is_due = False
             self._train_if_wanted()
+
+    def _write_unless_read_only(self, step: Step) -> None:
+        """Adapters belong to the session: who may only look may train, and it is not kept."""
+        if not self.is_read_only:
+            self._write(step)
 
     def _job_failed(self, job: Job, error: Exception) -> None:
         super()._job_failed(job, error)

@@ -31,6 +31,7 @@ def write_atomically(path: Path, content: bytes, *, error: type[SimmatError] = E
             os.fsync(file.fileno())
         os.chmod(temporary, _usual_mode(path))
         os.replace(temporary, path)
+        sync_folder(path.parent)
     except OSError as cause:
         reason = cause.strerror or type(cause).__name__
         raise error(
@@ -39,6 +40,24 @@ def write_atomically(path: Path, content: bytes, *, error: type[SimmatError] = E
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names of new files last, where the system can do that.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be opened.
+    """
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network drives have no such thing
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _usual_mode(path: Path) -> int:

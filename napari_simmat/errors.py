@@ -75,3 +75,7 @@ class ExportError(SimmatError):
 
 class Cancelled(SimmatError):
     """The user stopped what was running; nothing was changed."""
+
+
+class ProjectError(SimmatError):
+    """A project folder that cannot be read or written."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_simmat._annotator.jobs import Executor, Job, Progress, run_now
-from napari_simmat._annotator.prompting import PromptHistory
 from napari_simmat._annotator.session import Session
-from napari_simmat.errors import PromptError, SimmatError
+from napari_simmat.errors import ProjectError, PromptError, SimmatError
 from napari_simmat.inference import Prompt, Segmenter
+from napari_simmat.journal import Step, Was
+from napari_simmat.journal.steps import Kind
 
 if TYPE_CHECKING:
     from napari_simmat._annotator.versions import Version
@@ -71,27 +73,18 @@ class Clicking(Session):
     ) -> None:
         super().__init__(adapter=adapter, journal=journal, executor=executor, device=device)
         self.answer: Answer | None = None
-        self._prompts = PromptHistory()
+        self._prompt = Prompt()
+        self._unwritten: list[Step] = []  # clicks on an image that is still being opened
 
     def set_image(self, image: MultiChannelImage | None) -> None:
-        """Work on this image from now on, with an empty prompt; None puts the present one away."""
-        self.clear()
+        """Work on this image from now on; None puts the present one away. The clicks on each stay its own."""
+        self._leave_prompt()
         super().set_image(image)
 
     @property
     def prompt(self) -> Prompt:
         """The clicks and the box for the object at hand."""
-        return self._prompts.current
-
-    @property
-    def can_undo_click(self) -> bool:
-        """Whether there is a click or box to take back."""
-        return self._prompts.can_undo
-
-    @property
-    def can_redo_click(self) -> bool:
-        """Whether a click or box was taken back that can come again."""
-        return self._prompts.can_redo
+        return self._prompt
 
     @property
     def is_answered(self) -> bool:
@@ -179,21 +172,26 @@ class Clicking(Session):
         """Show this candidate instead, 0 to 2; nothing happens while an answer is on its way."""
         if self.answer is None or not self.is_answered:
             return
-        self._prompts.choose(index)
+        chosen = replace(self.prompt, candidate=index)
+        if index != self.answer.shown:
+            self._write_prompt("candidate", chosen)
+        self._prompt = chosen
         self._show(replace(self.answer, prompt=self.prompt, shown=index))
-
-    def undo_click(self) -> bool:
-        """Take the last click or box back; False if there is none."""
-        return self._prompts.undo() and self._prompt_changed()
-
-    def redo_click(self) -> bool:
-        """Bring back a click or box that was taken back; False if there is none."""
-        return self._prompts.redo() and self._prompt_changed()
 
     def clear(self) -> None:
         """Drop the prompt and its mask; accepted objects stay."""
-        self._prompts.clear()
-        self._prompt_changed()
+        if not self.prompt.is_empty:
+            self._write_prompt("reject", Prompt())
+        self._take_prompt(Prompt())
+
+    def leave(self) -> None:
+        """Show nothing of the prompt any more, which stays what it was: `come_back` shows it again."""
+        self._leave_prompt()
+
+    def come_back(self) -> None:
+        """Show the prompt of the image at hand again."""
+        if self.book is not None and self.prompt.is_empty:
+            self._bring_prompt()
 
     def ask_again(self) -> None:
         """Answer the present prompt anew; encode the image first if that was cancelled."""
@@ -203,13 +201,55 @@ class Clicking(Session):
             self._ask()
 
     def _push(self, prompt: Prompt) -> None:
-        self._prompts.push(prompt)
-        self._prompt_changed()
+        if self.waiting is not None:
+            self.resume()
+        self._write_prompt("prompt", prompt)
+        self._take_prompt(prompt)
 
-    def _prompt_changed(self) -> bool:
-        self.prompt_changed.emit(self.prompt)
+    def _write_prompt(self, kind: Kind, prompt: Prompt) -> None:
+        """Write that the clicks are going to be others. Who may only look may click: it changes nothing that is kept."""
+        step = Step(kind, prompt=Was(_told(self.prompt), _told(prompt)))
+        if self.book is None:
+            self._unwritten.append(step)
+        elif not self.is_read_only:
+            with suppress(
+                ProjectError
+            ):  # another window was there first; objects are refused, clicks are not
+                self._write(step)
+
+    def _take_prompt(self, prompt: Prompt) -> None:
+        self._prompt = prompt
+        self.prompt_changed.emit(prompt)
         self._ask()
-        return True
+
+    def _leave_prompt(self) -> None:
+        self._unwritten.clear()
+        self._take_prompt(Prompt())
+
+    def _bring_prompt(self) -> None:
+        """Have the clicks of an earlier session back."""
+        told = self.book.log.prompt if self.book is not None else None
+        if told is None:
+            return
+        try:
+            self._take_prompt(Prompt.from_dict(told))
+        except SimmatError as error:
+            self.problem.emit(f"The clicks on the object at hand did not come back: {error}")
+
+    def resume(self) -> None:
+        """Go on with the work of an earlier session; nothing happens where none is waiting."""
+        if self.waiting is None:
+            return
+        super().resume()
+        steps, self._unwritten = self._unwritten, []
+        if not steps:
+            self._bring_prompt()
+        elif self.book is not None and not self.is_read_only:
+            first = steps[0]
+            before = self.book.log.prompt
+            steps[0] = replace(first, prompt=Was(before, first.prompt.after if first.prompt else None))
+            for step in steps:
+                self._write(step)
 
     def _ask(self) -> None:
         """Have the present prompt answered; without one there is no mask."""
@@ -257,6 +297,10 @@ class Clicking(Session):
         if job.kind == "answer":
             self._show(None)  # a mask of an earlier click must not stand for this one
         super()._job_failed(job, error)
+
+
+def _told(prompt: Prompt) -> dict[str, Any] | None:
+    return None if prompt.is_empty else prompt.to_dict()
 
 
 def _look_ahead(segmenter: Segmenter, prompt: Prompt, progress: Progress) -> None:

@@ -6,40 +6,26 @@ brush, its undo, a script) makes the target differ from `known`; `sync` finds th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_simmat._annotator.log import Log
+from napari_simmat._annotator.notes import Note
 from napari_simmat._annotator.targets import ArrayTarget, LabelTarget, label_array
 from napari_simmat._annotator.windows import Window, hull, window_of, windows_of
-from napari_simmat.errors import PromptError, SimmatError
+from napari_simmat.errors import ProjectError, PromptError, SimmatError
 from napari_simmat.images import MultiChannelImage
 from napari_simmat.inference import Prompt
-from napari_simmat.journal import Entry, Journal, Story, encode_window
-from napari_simmat.journal.journal import Source
+from napari_simmat.journal import Change, Former, ObjectState, Step, Story, Was
+from napari_simmat.journal.steps import LARGEST_LABEL, Kind
 from napari_simmat.training import Correction
 
 _REMEMBERED = 8
 """How many former masks of a label are kept, so that undo gives an object back with its clicks."""
-
-_LARGEST_LABEL = 2**31 - 1
-
-
-@dataclass(frozen=True, eq=False)
-class Note:
-    """How an object came about, with its mask inside its bounding box."""
-
-    source: Source
-    prompt: Prompt | None
-    window: Window
-    crop: NDArray[np.bool_]
-
-    @property
-    def area(self) -> int:
-        """Size of the object in pixels."""
-        return int(np.count_nonzero(self.crop))
 
 
 class ObjectBook:
@@ -50,52 +36,67 @@ class ObjectBook:
     image : MultiChannelImage
     story : Story
         What the journal knows of this image; those objects are there from the start.
-    journal : Journal, optional
-        Where every change is written; without one nothing is kept.
+    log : Log
+        Where every change is written before it is made.
     on_problem : callable
         Is told in one sentence what could not be written.
     """
 
     def __init__(
-        self,
-        image: MultiChannelImage,
-        story: Story,
-        *,
-        journal: Journal | None,
-        on_problem: Callable[[str], None],
+        self, image: MultiChannelImage, story: Story, *, log: Log, on_problem: Callable[[str], None]
     ) -> None:
         self.image = image
+        self.log = log
         self.known: NDArray[np.int32] = np.zeros(image.shape, np.int32)
         self.notes: dict[int, Note] = {}
         self.restored = 0
+        self.former: Former | None = None
+        """Work on what the image was before its file was changed."""
         self._former: dict[int, list[Note]] = {}
-        self._journal = journal
         self._on_problem = on_problem
         self._found = list(story.problems)
         self._highest = story.highest_label
-        for record in story.records:
-            mask = record.mask
-            if record.label > _LARGEST_LABEL:
-                self._found.append(
-                    f"Object {record.label} in the journal has too large a number and was left out."
-                )
-                continue
-            if mask.shape == self.known.shape and mask.any():
-                self.known[mask] = record.label
-                prompt = None
-                try:
-                    prompt = Prompt.from_dict(record.prompt) if record.prompt is not None else None
-                except SimmatError as error:
-                    self._found.append(f"Object {record.label} came back without its clicks: {error}")
-                window = window_of(mask)
-                self._note(record.label, window, mask[window], source=record.source, prompt=prompt)
+        self._restore(story)
         self.restored = len(self.notes)
         self.target: LabelTarget = ArrayTarget(self.known.copy())
 
+    def _restore(self, story: Story) -> None:
+        height, width = self.known.shape
+        for state in story.states:
+            note = self._note_of(state)
+            if note is None:
+                continue
+            if state.window[2] > height or state.window[3] > width or not note.crop.any():
+                self._found.append(
+                    f"Object {state.label} in the journal lies outside of the image and was left out."
+                )
+                continue
+            self.known[note.window][note.crop] = note.label
+            self._note(note)
+
+    def _note_of(self, state: ObjectState) -> Note | None:
+        try:
+            return Note.from_state(state)
+        except SimmatError as error:
+            self._found.append(f"Object {state.label} came back without its clicks: {error}")
+            return self._note_of(replace(state, prompt=None))
+        except ValueError as error:
+            self._found.append(f"Object {state.label} in the journal is damaged ({error}) and was left out.")
+            return None
+
     @property
     def is_blank(self) -> bool:
-        """Whether there was never an object, so that nothing is lost with this book."""
-        return not self.notes and not self._former and not self._highest
+        """Whether nothing was ever done here, so that nothing is lost with this book."""
+        return not self.notes and not self._former and not self._highest and self.log.is_blank
+
+    @property
+    def states(self) -> tuple[ObjectState, ...]:
+        """All objects as the journal keeps them, by label."""
+        return tuple(self.notes[label].state for label in sorted(self.notes))
+
+    def tell_later(self, *sentences: str) -> None:
+        """Add to what `problems_found` gives."""
+        self._found += sentences
 
     def problems_found(self) -> list[str]:
         """What was wrong with the journal, once; books are made on any thread, so this does not signal it."""
@@ -143,13 +144,34 @@ class ObjectBook:
                 continue
             number = self._next_label(data)
             self._check_holds(data.dtype, number)
+            moved = replace(note, label=number, crop=own.copy())
+            self.log.add(Step("edit", changes=(Change(note.state, None), Change(None, moved.state))))
             self.known[note.window][own] = number
-            self._note(number, note.window, own, source=note.source, prompt=note.prompt)
+            self._note(moved)
             self._forget(label)
-            self._write([number], "")
 
-    def accept(self, mask: NDArray[np.bool_], *, label: int | None, prompt: Prompt, adapter: str) -> int:
+    def accept(
+        self,
+        mask: NDArray[np.bool_],
+        *,
+        label: int | None,
+        prompt: Prompt,
+        adapter: str,
+        before: Mapping[str, Any] | None = None,
+    ) -> int:
         """Write an object and note it; pixels of other objects stay theirs.
+
+        Parameters
+        ----------
+        mask : (Y, X) bool
+        label : int or None
+            The object that gets the mask; a new one by default.
+        prompt : Prompt
+            The clicks that made it.
+        adapter : str
+            Fingerprint of the adapter that answered.
+        before : dict, optional
+            The prompt at hand, which is no more when the object is there.
 
         Returns
         -------
@@ -160,6 +182,8 @@ class ObjectBook:
         ------
         PromptError
             If no pixel is left for the object.
+        ProjectError
+            If another window works on this image.
         """
         self.sync()
         data = label_array(self.target)
@@ -172,14 +196,26 @@ class ObjectBook:
             raise PromptError(
                 "The mask is empty, so there is nothing to accept; click on the object once more."
             )
-        before = self.notes.get(number)
-        area = hull([window_of(mask), *([] if before is None else [before.window])])
+        old = self.notes.get(number)
+        area = hull([window_of(mask), *([] if old is None else [old.window])])
         top, left = area[0].start, area[1].start
         seen, wanted = data[area], mask[area]
         own = seen == number
         new = wanted & ((seen == 0) | own)
         if not new.any():
             raise PromptError(self._nothing_left(wanted, seen))
+        box = window_of(new)
+        window = (
+            slice(box[0].start + top, box[0].stop + top),
+            slice(box[1].start + left, box[1].stop + left),
+        )
+        note = Note(number, "clicks", prompt, window, new[box].copy(), adapter)
+        self._log(
+            "accept",
+            [(old, note)],
+            prompt=None if before is None else Was(before, None),
+            details={"label": label},
+        )
         rows, columns = np.nonzero(new != own)
         if rows.size:
             # One number for all where nothing is taken away: napari is quicker with that than with one for each pixel.
@@ -189,13 +225,7 @@ class ObjectBook:
         known = self.known[area]
         known[own] = 0
         known[new] = number
-        box = window_of(new)
-        window = (
-            slice(box[0].start + top, box[0].stop + top),
-            slice(box[1].start + left, box[1].stop + left),
-        )
-        self._note(number, window, new[box], source="clicks", prompt=prompt)
-        self._write([number], adapter)
+        self._note(note)
         return number
 
     def erase(self, label: int) -> None:
@@ -205,13 +235,95 @@ class ObjectBook:
         ------
         PromptError
             If there is no such object.
+        ProjectError
+            If another window works on this image.
         """
         self.sync()
-        where = np.nonzero(label_array(self.target) == label)
-        if not where[0].size:
+        if label not in self.notes:
             raise PromptError(f"There is no object {label} in {self.image.name!r}; nothing was erased.")
-        self.target.data_setitem(where, 0)
+        self._change("erase", [(self.notes[label], None)])
+
+    def merge(self, labels: Sequence[int]) -> int:
+        """Make one object of several; it keeps the number and the clicks of the first.
+
+        Returns
+        -------
+        int
+            Its label.
+
+        Raises
+        ------
+        PromptError
+            If there are not two of them, or one is not there.
+        ProjectError
+            If another window works on this image.
+        """
         self.sync()
+        wanted = list(dict.fromkeys(labels))
+        missing = [label for label in wanted if label not in self.notes]
+        if missing or len(wanted) < 2:
+            found = f"no object {missing[0]}" if missing else f"{len(wanted)} to merge"
+            raise PromptError(f"There is {found} in {self.image.name!r}; choose two or more objects.")
+        notes = [self.notes[label] for label in wanted]
+        window = hull([note.window for note in notes])
+        crop = np.isin(self.known[window], wanted)
+        merged = Note(wanted[0], "brush", notes[0].prompt, window, crop, notes[0].adapter)
+        self._change("merge", [(notes[0], merged), *((note, None) for note in notes[1:])])
+        return wanted[0]
+
+    def set_aside(self) -> None:
+        """Take all objects out; undo brings them back."""
+        self.sync()
+        if self.notes:
+            self._change("set aside", [(note, None) for note in self.notes.values()])
+
+    def bring(self, states: Sequence[ObjectState]) -> int:
+        """Take objects over that were kept elsewhere; numbers that are taken become new ones.
+
+        Returns
+        -------
+        int
+            How many came.
+        """
+        self.sync()
+        pairs: list[tuple[Note | None, Note | None]] = []
+        taken = self.known != 0
+        highest = max(self._highest, *(state.label for state in states)) if states else 0
+        for state in states:
+            note = Note.from_state(state)
+            if state.window[2] > taken.shape[0] or state.window[3] > taken.shape[1]:
+                continue
+            crop = note.crop & ~taken[note.window]
+            if not crop.any():
+                continue
+            number = state.label
+            if number in self.notes:
+                highest += 1
+                number = highest
+            taken[note.window] |= crop
+            pairs.append((None, replace(note, label=number, crop=crop)))
+        if pairs:
+            self._change("import", pairs)
+        return len(pairs)
+
+    def take_back(self, step: Step) -> None:
+        """Make the objects what an undoing or redoing step says, and write it.
+
+        Raises
+        ------
+        ProjectError
+            If another window works on this image.
+        """
+        self.log.add(step)
+        pairs = [
+            (
+                None if change.before is None else self.notes.get(change.label),
+                None if change.after is None else Note.from_state(change.after),
+            )
+            for change in step.changes
+        ]
+        self._apply(pairs)
+        self._keep_snapshot()
 
     def sync(self) -> tuple[list[int], list[int]]:
         """Take over what others changed in the target.
@@ -222,9 +334,9 @@ class ObjectBook:
             Labels that are new or have another mask, and labels that are gone.
         """
         data = label_array(self.target)
-        if data.dtype.itemsize > 4 and data.max(initial=0) > _LARGEST_LABEL:
+        if data.dtype.itemsize > 4 and data.max(initial=0) > LARGEST_LABEL:
             self._on_problem(
-                f"The labels layer has the label {data.max()}, expected at most {_LARGEST_LABEL}; its changes are "
+                f"The labels layer has the label {data.max()}, expected at most {LARGEST_LABEL}; its changes are "
                 "not taken over until that label is smaller."
             )
             return [], []
@@ -243,20 +355,86 @@ class ObjectBook:
         labels = [int(n) for n in touched if n > 0]
         area = hull([region, *(self.notes[n].window for n in labels if n in self.notes)])
         boxes = windows_of(data, area)
-        changed, erased = [], []
+        pairs: list[tuple[Note | None, Note | None]] = []
         for label in labels:
+            new = None
             if label in boxes:
                 window = boxes[label]
                 crop = data[window] == label
-                self._note(label, window, crop, **self._origin(label, window, crop))
-                changed.append(label)
-            else:
+                new = Note(label, window=window, crop=crop, **self._origin(label, window, crop))
+            pairs.append((self.notes.get(label), new))
+        try:
+            self._log("edit", pairs)
+        except ProjectError as error:
+            self._on_problem(str(error))
+            where = np.nonzero(different)
+            self.target.data_setitem(where, self.known[where].astype(data.dtype))
+            return [], []
+        for label, (_, new) in zip(labels, pairs, strict=True):
+            if new is None:
                 self._forget(label)
-                erased.append(label)
+            else:
+                self._note(new)
         self.known[region][part] = data[region][part]
-        self._write(changed, "")
-        self._write_erased(erased)
-        return changed, erased
+        self._keep_snapshot()
+        return (
+            [label for label in labels if label in boxes],
+            [label for label in labels if label not in boxes],
+        )
+
+    def _change(self, kind: Kind, pairs: Sequence[tuple[Note | None, Note | None]]) -> None:
+        """Write changes and make them."""
+        self._log(kind, pairs)
+        self._apply(pairs)
+
+    def _log(
+        self,
+        kind: Kind,
+        pairs: Sequence[tuple[Note | None, Note | None]],
+        *,
+        prompt: Was | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        states = [tuple(None if note is None else note.state for note in pair) for pair in pairs]
+        changes = tuple(Change(*pair) for pair in states if pair != (None, None))
+        self.log.add(Step(kind, changes=changes, prompt=prompt, details=details or {}))
+
+    def _apply(self, pairs: Sequence[tuple[Note | None, Note | None]]) -> None:
+        """Take objects out and put others in, in the target and in what is known."""
+        notes = [note for pair in pairs for note in pair if note is not None]
+        if not notes:
+            return
+        area = hull([note.window for note in notes])
+        top, left = area[0].start, area[1].start
+        data = label_array(self.target)
+        found = self.known[area].copy()
+        gone = [old.label for old, _ in pairs if old is not None]
+        found[np.isin(found, gone)] = 0
+        for _, new in pairs:
+            if new is not None:
+                self._check_holds(data.dtype, new.label)
+                rows, columns = new.window
+                part = found[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+                part[new.crop] = new.label
+        different = np.nonzero(found != data[area])
+        if different[0].size:
+            self.target.data_setitem(
+                (different[0] + top, different[1] + left), found[different].astype(data.dtype)
+            )
+        self.known[area] = found
+        for old, new in pairs:
+            if new is not None:
+                self._note(new)
+            elif old is not None:
+                self._forget(old.label)
+
+    def _keep_snapshot(self, *, now: bool = False) -> None:
+        self.log.snapshot(lambda: self.states, self._highest, now=now)
+
+    def close(self) -> None:
+        """Note what was not noted yet."""
+        self.sync()
+        self._keep_snapshot(now=True)
 
     def corrections(self) -> list[Correction]:
         """Every object as a correction to learn from."""
@@ -274,21 +452,18 @@ class ObjectBook:
         mask[note.window] = note.crop
         return mask
 
-    def _origin(self, label: int, window: Window, crop: NDArray[np.bool_]) -> dict[str, object]:
+    def _origin(self, label: int, window: Window, crop: NDArray[np.bool_]) -> dict[str, Any]:
         """Where a mask found in the target comes from: undo brought an earlier one back, else a brush."""
         for note in reversed(self._former.get(label, [])):
             if note.window == window and np.array_equal(note.crop, crop):
-                return {"source": note.source, "prompt": note.prompt}
+                return {"source": note.source, "prompt": note.prompt, "adapter": note.adapter}
         current = self.notes.get(label)
         return {"source": "brush", "prompt": current.prompt if current is not None else None}
 
-    def _note(
-        self, label: int, window: Window, crop: NDArray[np.bool_], *, source: object, prompt: object
-    ) -> None:
-        self._forget(label)
-        note = Note(source=source, prompt=prompt, window=window, crop=crop.copy())  # type: ignore[arg-type]
-        self.notes[label] = note
-        self._highest = max(self._highest, label)
+    def _note(self, note: Note) -> None:
+        self._forget(note.label)
+        self.notes[note.label] = note
+        self._highest = max(self._highest, note.label)
 
     def _forget(self, label: int) -> None:
         note = self.notes.pop(label, None)
@@ -299,9 +474,9 @@ class ObjectBook:
 
     @staticmethod
     def _check_range(highest: int, lowest: int = 0) -> None:
-        if highest > _LARGEST_LABEL or lowest < 0:
+        if highest > LARGEST_LABEL or lowest < 0:
             raise SimmatError(
-                f"The labels go from {lowest} to {highest}, expected 0 to {_LARGEST_LABEL}; renumber them first."
+                f"The labels go from {lowest} to {highest}, expected 0 to {LARGEST_LABEL}; renumber them first."
             )
 
     @staticmethod
@@ -322,46 +497,6 @@ class ObjectBook:
         return (
             f"All of this mask belongs to object {others} already; erase that one first, or click elsewhere."
         )
-
-    def _write(self, labels: list[int], adapter: str) -> None:
-        entries = []
-        for label in labels:
-            note = self.notes[label]
-            prompt = note.prompt.to_dict() if note.prompt is not None else None
-            rle = encode_window(note.crop, note.window, self.known.shape)
-            entries.append(
-                self._entry("object", label, source=note.source, rle=rle, prompt=prompt, adapter=adapter)
-            )
-        self._append(entries)
-
-    def _write_erased(self, labels: list[int]) -> None:
-        self._append([self._entry("erased", label) for label in labels])
-
-    def _entry(self, event: str, label: int, **more: object) -> Entry:
-        image = self.image
-        return Entry.model_validate(
-            {
-                "event": event,
-                "image": image.identity,
-                "label": label,
-                "image_name": image.name,
-                "image_path": str(image.source or ""),
-                **more,
-            }
-        )
-
-    def _append(self, entries: list[Entry]) -> None:
-        if self._journal is None or not entries:
-            return
-        try:
-            self._journal.write(*entries)
-        except OSError as error:
-            numbers = [entry.label for entry in entries]
-            which = f"Object {numbers[0]} is" if len(numbers) == 1 else f"{len(numbers)} objects are"
-            self._on_problem(
-                f"{which} in the labels layer but could not be written to the journal in "
-                f"{self._journal.folder} ({error.strerror or error}); save the labels now."
-            )
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
+from napari_simmat._annotator.found import Found, Kept, open_book
 from napari_simmat._annotator.jobs import Executor, Job, Kind, Progress, run_now
 from napari_simmat._annotator.objects import ObjectBook
 from napari_simmat._annotator.versions import Version, Versions
-from napari_simmat.errors import AdapterError, Cancelled, ImageError, SimmatError
+from napari_simmat.errors import AdapterError, Cancelled, ImageError, ProjectError, SimmatError
 from napari_simmat.images import ModalityProfile, MultiChannelImage
 from napari_simmat.inference import Segmenter, is_at_hand, warm_up
 from napari_simmat.inference.compute import take_threads
-from napari_simmat.journal import Journal, Story
+from napari_simmat.journal import Journal, Step, Was
 from napari_simmat.models import Adapter, load_base_model
 from napari_simmat.models.transfer import canonical_name
 
@@ -32,12 +33,15 @@ class Session:
     """
 
     image_changed = Signal(object)
+    found = Signal(object)  # Found: work of an earlier session that waits for `resume` or `start_empty`
     opened = Signal(int)  # number of objects that came back from the journal
     encoded = Signal(object)  # the Segmenter that answers from now on
     objects_changed = Signal()
     versions_changed = Signal()
     model_view_ready = Signal(object)  # what the model sees: (h, w, 3) uint8
     problem = Signal(str)  # one sentence for people
+    history_changed = Signal()  # what can be undone and redone is something else
+    trouble_changed = Signal(str)  # what keeps gestures from being written; "" when all are
 
     def __init__(
         self,
@@ -53,6 +57,10 @@ class Session:
         self.draft: Segmenter | None = None  # answers until the segmenter is there
         self.versions = Versions()
         self._books: dict[str, ObjectBook] = {}
+        self.asks_to_resume = False
+        """Whether work of an earlier session waits for `resume`; else it comes back by itself."""
+        self.waiting: Found | None = None
+        self.trouble = ""
         self._journal = journal
         self._execute = executor
         self._device = device
@@ -66,12 +74,13 @@ class Session:
     def set_image(self, image: MultiChannelImage | None) -> None:
         """Work on this image from now on; None puts the present one away."""
         if self.book is not None:
-            self.book.sync()
+            self.book.close()
             if self.book.is_blank:  # of a stack or a large image many are looked at and few worked on
                 self._books.pop(self.book.image.identity, None)
         for kind in ("open", "draft", "encode", "answer", "ahead"):
             self._cancel(kind)
         self.image, self.book, self.segmenter, self.draft = image, None, None, None
+        self.waiting = None
         if image is not None:
             self._untrained = cache(lambda: Adapter.untrained(image))  # by draft and encoding alike
         self.image_changed.emit(image)
@@ -117,8 +126,13 @@ class Session:
         """
         if self.image is not None:
             version.adapter.fits(self.image)
+        self._write(Step("adapter", version=self._switch_to(version)))
         self.versions.use(version)
         self._adapter_changed()
+
+    def _switch_to(self, version: Version) -> Was:
+        current = self.versions.current
+        return Was(None if current is None else current.to_dict(), version.to_dict())
 
     @property
     def profile(self) -> ModalityProfile | None:
@@ -168,6 +182,7 @@ class Session:
 
         def take(segmenter: Segmenter) -> None:
             version = self.versions.add(segmenter.adapter, name, untrained_for=image)
+            self._write(Step("adapter", version=self._switch_to(version)))
             self.versions.use(version)
             self._encoded(version, segmenter)
 
@@ -190,11 +205,18 @@ class Session:
 
     def undo_training(self) -> bool:
         """Go back to the adapter that the one in use was trained from; False if there is none."""
-        return self.versions.undo() and self._adapter_changed()
+        return self._step_version(self.versions.undo)
 
     def redo_training(self) -> bool:
         """Take an undone training up again; False if there is none."""
-        return self.versions.redo() and self._adapter_changed()
+        return self._step_version(self.versions.redo)
+
+    def _step_version(self, go: Callable[[], bool]) -> bool:
+        before = self.versions.current
+        if not go() or before is None or self.versions.current is None:
+            return False
+        self._write(Step("adapter", version=Was(before.to_dict(), self.versions.current.to_dict())))
+        return self._adapter_changed()
 
     def load_adapter(self, path: str | Path) -> Version:
         """Read an adapter file and use it.
@@ -235,25 +257,178 @@ class Session:
     def _open(self, image: MultiChannelImage) -> None:
         journal, books = self._journal, dict(self._books)
 
-        def work(progress: Progress) -> ObjectBook:
-            key = image.identity
-            if key in books:
-                return books[key]
-            story = journal.read(key) if journal is not None else Story()
-            return ObjectBook(image, story, journal=journal, on_problem=self.problem.emit)
+        def work(progress: Progress) -> Found:
+            book = books.get(image.identity)
+            if book is not None:
+                return Found(book)
+            return open_book(image, journal, on_problem=self.problem.emit)
 
         self._run(Job("open", f"Opening {image.name}", work, partial(self._opened, image)))
         if self._works_ahead:
             self._sketch(image)
 
-    def _opened(self, image: MultiChannelImage, book: ObjectBook) -> None:
-        book.image = image  # the same pixels may have been given another modality
-        self.book = self._books.setdefault(image.identity, book)
+    def _opened(self, image: MultiChannelImage, found: Found) -> None:
+        found.book.image = image  # the same pixels may have been given another modality
+        self.waiting = found
+        if self.asks_to_resume and found.is_worth_asking:
+            self.found.emit(found)
+            self._encode(is_drafted=True)
+        else:
+            self.resume()
+
+    def resume(self) -> None:
+        """Go on with the work of an earlier session; nothing happens where none is waiting."""
+        found, self.waiting = self.waiting, None
+        if found is None:
+            return
+        book = found.book
+        self.book = self._books.setdefault(book.image.identity, book)
         for sentence in book.problems_found():
             self.problem.emit(sentence)
+        self._bring_back(found.adapters, book.log.version)
+        if found.story.is_foreign:
+            self._write(Step("import", changes=found.changes))
+        self._tell_trouble()
         self.opened.emit(book.restored)
         self.objects_changed.emit()
-        self._encode(is_drafted=True)
+        self.history_changed.emit()
+        if self.segmenter is None and not self.is_encoding:
+            self._encode(is_drafted=True)
+
+    def start_empty(self) -> None:
+        """Begin anew where work of an earlier session is waiting; that stays in the project, and undo brings it back."""
+        self.resume()
+        if self.book is not None and self.book.notes:
+            self.book.set_aside()
+            self._did(objects=True)
+
+    def bring_former(self) -> int:
+        """Take over the objects that the image had before its file was changed.
+
+        Returns
+        -------
+        int
+            How many came.
+
+        Raises
+        ------
+        ProjectError
+            There are none, or the image has another size now.
+        """
+        book = self._need_book()
+        former, project = book.former, book.log.project
+        if former is None or project is None:
+            raise ProjectError(f"No work on an earlier content of {book.image.name!r} is known.")
+        if former.shape != book.image.shape:
+            raise ProjectError(
+                f"{book.image.name!r} was {former.shape} pixels when its objects were made and is {book.image.shape} "
+                "now; they stay in the project, export them from a copy of the old file."
+            )
+        count = book.bring(project.objects_of(former.identity).states)
+        book.former = None
+        self._did(objects=True)
+        return count
+
+    def _bring_back(self, adapters: Sequence[Kept], current: Mapping[str, Any] | None) -> None:
+        """Have the adapters of an earlier session back, and use what was in use unless one was trained meanwhile."""
+        for kept in adapters:
+            self.versions.bring_back(kept.adapter, kept.told)
+        before = self.versions.current
+        is_better = before is not None and before.adapter.is_trained and before.suits(self._need_image())
+        wanted = None if current is None else self.versions.known(str(current["fingerprint"]))
+        if wanted is not None and not is_better and wanted is not before:
+            self.versions.use(wanted)
+            self._cancel("draft")
+            self._cancel("encode")
+            self.segmenter = self.draft = None
+        if adapters:
+            self.versions_changed.emit()
+
+    # ------------------------------------------------------------- the journal
+
+    @property
+    def project_folder(self) -> Path | None:
+        """Where the work on the image at hand is kept; None where nothing is."""
+        if self._journal is None or self.image is None:
+            return None
+        return self._journal.place_of(self.image) if self.book is None else self._folder_of(self.book)
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether another window works on the image at hand, so that nothing can be changed here."""
+        return self.book is not None and self.book.log.is_read_only
+
+    @staticmethod
+    def _folder_of(book: ObjectBook) -> Path | None:
+        return None if book.log.project is None else book.log.project.folder
+
+    def try_writing_again(self) -> bool:
+        """Write what could not be written so far; True if all is on disk then."""
+        for project in self._journal.projects if self._journal is not None else ():
+            if project.unwritten:
+                project.try_again()
+        self._tell_trouble()
+        return not self.trouble
+
+    def close(self) -> None:
+        """Write everything that is left and give the projects free; nothing is to be done after this."""
+        for job in list(self._jobs.values()):
+            job.cancel.set()
+        self._jobs.clear()
+        for book in self._books.values():
+            book.close()
+        if self._journal is not None:
+            self._journal.close()
+
+    def _write(self, step: Step) -> bool:
+        """Write what is about to be done with the image at hand; False where nothing is kept.
+
+        Raises
+        ------
+        ProjectError
+            Another window works on it: it must not be done.
+        """
+        book = self.book
+        if book is None:
+            return False
+        self._write_version(book, step)
+        book.log.add(step)
+        self._tell_trouble()
+        self.history_changed.emit()
+        return True
+
+    def _write_version(self, book: ObjectBook, step: Step | None = None) -> None:
+        """Note the adapter in use before what is done with it, if it came to that without being asked for."""
+        current, project = self.versions.current, book.log.project
+        if current is None or project is None or project.is_read_only:
+            return
+        told = current.to_dict()
+        for version in {current, *self._named(step)}:
+            project.keep(version.adapter.fingerprint, version.adapter.to_bytes)
+        known = book.log.version
+        before = step.version.before if step is not None and step.version is not None else told
+        if before is not None and (known is None or known["fingerprint"] != before["fingerprint"]):
+            book.log.add(Step("adapter", version=Was(known, before), details={"by itself": True}))
+
+    def _named(self, step: Step | None) -> set[Version]:
+        if step is None or step.version is None:
+            return set()
+        refs = [ref for ref in (step.version.before, step.version.after) if ref is not None]
+        return {v for ref in refs if (v := self.versions.known(str(ref["fingerprint"]))) is not None}
+
+    def _did(self, *, objects: bool = False) -> None:
+        """Tell what is another one now."""
+        self._tell_trouble()
+        if objects:
+            self.objects_changed.emit()
+        self.history_changed.emit()
+
+    def _tell_trouble(self) -> None:
+        projects = self._journal.projects if self._journal is not None else []
+        trouble = next((project.trouble for project in projects if project.trouble), "")
+        if trouble != self.trouble:
+            self.trouble = trouble
+            self.trouble_changed.emit(trouble)
 
     def warm_up(self) -> None:
         """Get the model ready for the first image."""
@@ -399,6 +574,8 @@ class Session:
         return self.image
 
     def _need_book(self) -> ObjectBook:
+        if self.waiting is not None:
+            self.resume()  # whoever works on without answering goes on with what there was
         if self.book is None:
             self._need_image()
             raise ImageError("The image is still being opened; try again in a moment.")

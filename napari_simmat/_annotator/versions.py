@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_simmat.errors import AdapterError
 from napari_simmat.models import Adapter
@@ -45,6 +46,17 @@ class Version:
     def fits(self, image: MultiChannelImage) -> bool:
         """Whether it can be used with this image."""
         return self.image_key in (None, image.content_key()) and self.suits(image)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the journal notes of it; its adapter is kept as a file."""
+        return {
+            "fingerprint": self.adapter.fingerprint,
+            "name": self.name,
+            "parent": None if self.parent is None else self.parent.adapter.fingerprint,
+            "made": self.made.isoformat(timespec="seconds"),
+            "modality": self.modality,
+            "image_key": self.image_key,
+        }
 
     def suits(self, image: MultiChannelImage) -> bool:
         """Whether it is for images of this kind: the same channels and modality."""
@@ -98,6 +110,24 @@ class Versions:
             modality, key = untrained_for.modality, untrained_for.content_key()
         version = Version(adapter, name, report, parent, datetime.now(), modality, key)
         self.all.append(version)
+        return version
+
+    def known(self, fingerprint: str) -> Version | None:
+        """The version with this adapter, if there is one."""
+        return next((each for each in self.all if each.adapter.fingerprint == fingerprint), None)
+
+    def bring_back(self, adapter: Adapter, told: Mapping[str, Any]) -> Version:
+        """Keep an adapter of an earlier session as the version that `to_dict` told of."""
+        version = self.known(adapter.fingerprint)
+        if version is None:
+            parent = self.known(str(told.get("parent")))
+            made = datetime.fromisoformat(str(told["made"]))
+            name = str(told["name"])
+            version = Version(adapter, name, None, parent, made, told.get("modality"), told.get("image_key"))
+            self.all.append(version)
+            mode, _, number = name.rpartition(" ")
+            if number.isdecimal():  # the next one gets a number of its own
+                self._trainings[mode] = max(self._trainings.get(mode, 0), int(number))
         return version
 
     def training_name(self, mode: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from napari_simmat.errors import ImageError
 
-__all__ = ["SAMPLES", "sample_path"]
+__all__ = ["SAMPLES", "sample_folders", "sample_path"]
 
 SAMPLES: dict[str, str] = {
     "motorcycle": "motorcycle.tif",
@@ -41,9 +41,14 @@ def sample_path(name: str) -> Path:
     """
     if name not in SAMPLES:
         raise ImageError(f"There is no sample {name!r}; choose one of {', '.join(SAMPLES)}.")
-    package = Path(__file__).parents[1]
-    for folder in (package / "sample_data", package.parent / "sample_data"):
+    for folder in sample_folders():
         path = folder / SAMPLES[name]
         if path.exists():
             return path
     raise ImageError(f"The sample {name!r} is missing from this installation; install napari-simmat again.")
+
+
+def sample_folders() -> tuple[Path, Path]:
+    """Where samples may lie: in an installed wheel, and in a checkout."""
+    package = Path(__file__).parents[1]
+    return package / "sample_data", package.parent / "sample_data"

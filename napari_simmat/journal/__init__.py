@@ -1,8 +1,29 @@
-"""What must never be lost: every accepted object, on disk before the window says so."""
+"""What must never be lost: every gesture, on disk before the window shows it as done."""
 
 from __future__ import annotations
 
-from napari_simmat.journal.journal import Entry, Journal, Record, Story
+from napari_simmat.journal.journal import Journal, row_of
+from napari_simmat.journal.project import Project
 from napari_simmat.journal.rle import decode_mask, encode_mask, encode_window
+from napari_simmat.journal.snapshots import Snapshot
+from napari_simmat.journal.steps import Change, ObjectState, Source, Step, Was
+from napari_simmat.journal.store import ImageRow
+from napari_simmat.journal.story import Former, Story
 
-__all__ = ["Entry", "Journal", "Record", "Story", "decode_mask", "encode_mask", "encode_window"]
+__all__ = [
+    "Change",
+    "Former",
+    "ImageRow",
+    "Journal",
+    "ObjectState",
+    "Project",
+    "Snapshot",
+    "Source",
+    "Step",
+    "Story",
+    "Was",
+    "decode_mask",
+    "encode_mask",
+    "encode_window",
+    "row_of",
+]

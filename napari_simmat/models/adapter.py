@@ -267,12 +267,16 @@ class Adapter:
         AdapterError
             The file cannot be written.
         """
+        write_atomically(Path(path).expanduser(), self.to_bytes(), error=AdapterError)
+
+    def to_bytes(self) -> bytes:
+        """What `save` writes."""
         metadata = {
             "format": FORMAT,
             "profile": self.profile.model_dump_json(),
             "card": self.card.model_dump_json(),
         }
-        write_atomically(Path(path).expanduser(), save(in_file(self.tensors), metadata), error=AdapterError)
+        return save(in_file(self.tensors), metadata)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Adapter:

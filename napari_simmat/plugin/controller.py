@@ -9,7 +9,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_simmat.annotator import Annotator, Job, Progress
+from napari_simmat.annotator import Annotator, Job, Progress, title_of
 from napari_simmat.errors import SimmatError
 from napari_simmat.images import ModalityProfile, MultiChannelImage
 from napari_simmat.images.profile_files import load_profile, save_profile
@@ -132,16 +132,23 @@ class Controller(QObject):
         self.annotator.clear()
 
     def undo(self) -> None:
-        """Take back the last click; without clicks, napari's undo of the objects layer."""
-        if not self.annotator.undo_click() and self.stage.objects is not None:
-            self.stage.objects.undo()
-            self._sync_labels()
+        """Take back the last gesture, whatever it was."""
+        self._go("undo")
 
     def redo(self) -> None:
         """The opposite of `undo`."""
-        if not self.annotator.redo_click() and self.stage.objects is not None:
-            self.stage.objects.redo()
-            self._sync_labels()
+        self._go("redo")
+
+    def _go(self, kind: str) -> None:
+        def go() -> None:
+            self._show_objects()
+            step = self.annotator.undo() if kind == "undo" else self.annotator.redo()
+            if step is None:
+                self.said.emit(f"There is nothing to {kind}.", False)
+            elif step.what != "prompt":
+                self.said.emit(f"{kind.capitalize()}: {title_of(step)}.", False)
+
+        self._try(go)
 
     def erase(self, label: int | None = None) -> None:
         """Erase an object, by default the one under the mouse."""

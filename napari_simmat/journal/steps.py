@@ -1,0 +1,260 @@
+"""What happened: one step for each gesture, with what was before and what is after.
+
+A step can be reversed by swapping the two, which is all that undo, redo and a restart need to know.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_simmat.journal.runs import pack, unpack
+
+Source = Literal["clicks", "brush", "dataset"]
+SOURCES: tuple[Source, ...] = ("clicks", "brush", "dataset")
+
+Kind = Literal[
+    "prompt", "candidate", "reject", "accept", "edit", "erase", "merge", "train", "adapter", "export", "import",
+    "set aside", "undo", "redo",
+]  # fmt: skip
+UNDOABLE: frozenset[str] = frozenset(
+    ("prompt", "reject", "accept", "edit", "erase", "merge", "train", "adapter", "import", "set aside")
+)
+
+LARGEST_LABEL = 2**31 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectState:
+    """An object as it was after a gesture.
+
+    Attributes
+    ----------
+    label : int
+    window : (int, int, int, int)
+        First row and column of its bounding box, and those after the last.
+    packed : bytes
+        Its mask in there, as `pack` writes it.
+    source : str
+        How the mask came about: "clicks", "brush", "dataset".
+    prompt : dict or None
+        The clicks, as `Prompt.to_dict` writes them.
+    adapter : str
+        Fingerprint of the adapter that answered.
+    """
+
+    label: int
+    window: tuple[int, int, int, int]
+    packed: bytes
+    source: Source
+    prompt: Mapping[str, Any] | None = None
+    adapter: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        label: int,
+        window: tuple[slice, slice],
+        crop: NDArray[np.bool_],
+        *,
+        source: Source,
+        prompt: Mapping[str, Any] | None,
+        adapter: str = "",
+    ) -> ObjectState:
+        """The state of an object with this mask."""
+        rows, columns = window
+        box = (int(rows.start), int(columns.start), int(rows.stop), int(columns.stop))
+        return cls(label, box, pack(crop), source, prompt, adapter)
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """The bounding box as an index."""
+        y0, x0, y1, x1 = self.window
+        return slice(y0, y1), slice(x0, x1)
+
+    @property
+    def crop(self) -> NDArray[np.bool_]:
+        """The mask inside of the bounding box, unpacked anew each time.
+
+        Raises
+        ------
+        ValueError
+            It is damaged.
+        """
+        y0, x0, y1, x1 = self.window
+        return unpack(self.packed, (y1 - y0, x1 - x0))
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of all of it: what it is stored under, and by which it is known to be whole."""
+        return digest_of(self.to_row())
+
+    def to_row(self) -> tuple[Any, ...]:
+        """As one row of a table."""
+        prompt = None if self.prompt is None else json.dumps(self.prompt, sort_keys=True)
+        return (self.label, *self.window, self.packed, self.source, prompt, self.adapter)
+
+    @classmethod
+    def from_row(cls, row: tuple[Any, ...]) -> ObjectState:
+        """What `to_row` gave.
+
+        Raises
+        ------
+        ValueError
+            The row is damaged.
+        """
+        label, y0, x0, y1, x1, packed, source, prompt, adapter = row
+        numbers = (label, y0, x0, y1, x1)
+        if not (
+            all(isinstance(n, int) for n in numbers)
+            and 0 < label <= LARGEST_LABEL
+            and 0 <= y0 < y1
+            and 0 <= x0 < x1
+        ):
+            raise ValueError(f"an object with the numbers {numbers}")
+        if source not in SOURCES or not isinstance(packed, bytes) or not isinstance(adapter, str):
+            raise ValueError("an object that is not one")
+        return cls(
+            label, (y0, x0, y1, x1), packed, source, None if prompt is None else json.loads(prompt), adapter
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What a gesture made of an object: None where it was not there, or is not any more."""
+
+    before: ObjectState | None
+    after: ObjectState | None
+
+    @property
+    def label(self) -> int:
+        """The object's number."""
+        state = self.after or self.before
+        if state is None:
+            raise ValueError("a change of nothing")
+        return state.label
+
+    @property
+    def reversed(self) -> Change:
+        """The same backwards."""
+        return Change(self.after, self.before)
+
+
+@dataclass(frozen=True)
+class Was:
+    """A value before and after a gesture, as plain data.
+
+    Of prompts what `Prompt.to_dict` gives, of adapters what `Version.to_dict` gives.
+    """
+
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+
+    @property
+    def reversed(self) -> Was:
+        """The same backwards."""
+        return Was(self.after, self.before)
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One gesture.
+
+    Attributes
+    ----------
+    kind : str
+        What was done; "undo" and "redo" are steps, too.
+    what : str
+        What was undone or redone; else as `kind`.
+    changes : tuple of Change
+        What it made of the objects.
+    prompt : Was or None
+        What it made of the clicks, if anything.
+    version : Was or None
+        What it made of the adapter in use, if anything.
+    details : dict
+        What else is needed to do it again, as plain data.
+    time : float
+        Seconds since 1970, of a clock that may have been set back.
+    number : int
+        Its place in the project, from 1; 0 if it was not written yet.
+    """
+
+    kind: Kind
+    what: str = ""
+    changes: tuple[Change, ...] = ()
+    prompt: Was | None = None
+    version: Was | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    time: float = 0.0
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.what:
+            object.__setattr__(self, "what", self.kind)
+
+    @property
+    def is_undoable(self) -> bool:
+        """Whether it has a place in the history; others are only told."""
+        return self.kind in UNDOABLE and not self.details.get("by itself")
+
+    def back(self, kind: Literal["undo", "redo"], prompt: Mapping[str, Any] | None) -> Step:
+        """The step that takes this one back, while this is the prompt."""
+        swapped = None if self.prompt is None else Was(prompt, self.prompt.before)
+        return Step(
+            kind,
+            self.what,
+            tuple(change.reversed for change in self.changes),
+            swapped,
+            None if self.version is None else self.version.reversed,
+            {"of": self.number},
+        )
+
+    def numbered(self, number: int, time: float) -> Step:
+        """The same with its place and time."""
+        return replace(self, number=number, time=time)
+
+    def states(self) -> Iterable[ObjectState]:
+        """All states that it speaks of."""
+        for change in self.changes:
+            yield from (state for state in (change.before, change.after) if state is not None)
+
+
+def digest_of(values: Iterable[Any]) -> str:
+    """Hash of a row of a table: 32 hexadecimal digits."""
+    digest = hashlib.blake2b(digest_size=16)
+    for value in values:
+        part = value if isinstance(value, bytes) else repr(value).encode()
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def fold(steps: Iterable[Step]) -> tuple[list[Step], list[Step]]:
+    """The history that a sequence of steps makes: what can be undone, and what can be redone, newest last.
+
+    Of an undone step the step that undid it is kept, and of one that was redone the step that did: reversing that
+    brings back what really was there, for example another choice among three candidates.
+    """
+    done: list[Step] = []
+    undone: list[Step] = []
+    for step in steps:
+        if step.kind == "undo":
+            if done:
+                done.pop()
+            undone.append(step)
+        elif step.kind == "redo":
+            if undone:
+                undone.pop()
+            done.append(step)
+        elif step.is_undoable:
+            done.append(step)
+            undone.clear()
+    return done, undone

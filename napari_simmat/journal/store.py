@@ -1,0 +1,321 @@
+"""The steps of a project in an SQLite file: each on disk before `append` returns, each with its own hash.
+
+Rows are only ever added. What an object was is stored once under the hash of what it was; steps name these hashes. So
+a damaged page costs the steps and objects on it, and no other.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from napari_simmat.journal.steps import Change, ObjectState, Step, Was, digest_of
+
+FORMAT = 1
+
+_CHUNK = 500
+"""SQLite takes no more than a thousand values at once everywhere."""
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS project (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS images (
+    identity TEXT PRIMARY KEY, place TEXT NOT NULL, name TEXT NOT NULL, path TEXT NOT NULL,
+    height INTEGER NOT NULL, width INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS states (
+    key TEXT PRIMARY KEY, label INTEGER, y0 INTEGER, x0 INTEGER, y1 INTEGER, x1 INTEGER,
+    packed BLOB, source TEXT, prompt TEXT, adapter TEXT);
+CREATE TABLE IF NOT EXISTS steps (
+    number INTEGER PRIMARY KEY, image TEXT NOT NULL, kind TEXT NOT NULL, time REAL NOT NULL,
+    body TEXT NOT NULL, digest TEXT NOT NULL);
+"""
+
+_STATE = "key, label, y0, x0, y1, x1, packed, source, prompt, adapter"
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """An image, slice or region that a project has steps of.
+
+    Attributes
+    ----------
+    identity : str
+        Hash of its pixels.
+    place : str
+        Where in the file it is: the same for an image and what became of it when its file was changed.
+    name, path : str
+        For people.
+    shape : (int, int)
+    """
+
+    identity: str
+    place: str
+    name: str
+    path: str
+    shape: tuple[int, int]
+
+
+@dataclass
+class Reading:
+    """Steps as read, and what was wrong with others."""
+
+    steps: list[Step] = field(default_factory=list)
+    lost: int = 0
+    """Number of steps that are damaged or missing."""
+    lost_objects: int = 0
+    """Number of changes left out since their objects are damaged."""
+
+
+class Store:
+    """One SQLite file.
+
+    Parameters
+    ----------
+    path : Path
+        Made if it is not there, unless `read_only`.
+    read_only : bool
+        Only look; what is being written by others can be read meanwhile.
+
+    Raises
+    ------
+    sqlite3.Error
+        The file cannot be opened, or is no such file.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+        self._connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=2)
+        try:
+            if read_only:
+                self._connection.execute("PRAGMA query_only=ON")
+                return
+            self.mode = self._choose_mode()
+            self._connection.execute("PRAGMA synchronous=FULL")
+            self._connection.executescript(_TABLES)
+            self.put("format", str(FORMAT))
+        except sqlite3.Error:
+            self._connection.close()
+            raise
+
+    def _choose_mode(self) -> str:
+        """Write ahead where the file system can do that (it needs shared memory), else with a rollback journal."""
+        with suppress(sqlite3.Error):
+            (mode,) = self._connection.execute("PRAGMA journal_mode=WAL").fetchone()
+            if mode == "wal":
+                self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+                return "wal"
+        return str(self._connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0])
+
+    # ---------------------------------------------------------------- writing
+
+    def append(self, image: ImageRow, steps: Sequence[Step]) -> None:
+        """Write steps, all of them or none; they are on disk when this returns.
+
+        Raises
+        ------
+        sqlite3.Error
+            They could not be written.
+        """
+        states = {state.key: state for step in steps for state in step.states()}
+        run = self._connection.execute
+        run("BEGIN IMMEDIATE")
+        try:
+            run(
+                "INSERT OR IGNORE INTO images VALUES (?,?,?,?,?,?)",
+                (image.identity, image.place, image.name, image.path, *image.shape),
+            )
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO states VALUES (?,?,?,?,?,?,?,?,?,?)",
+                [(key, *state.to_row()) for key, state in states.items()],
+            )
+            # OR IGNORE: a step may be written again by somebody who did not live to know that it was written.
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO steps VALUES (?,?,?,?,?,?)",
+                [_to_row(image.identity, step) for step in steps],
+            )
+            run("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):  # where the disk is full SQLite has rolled back already
+                run("ROLLBACK")
+            raise
+
+    def put(self, name: str, value: str) -> None:
+        """Note a fact about the project."""
+        if self.get(name) != value:
+            self._connection.execute("INSERT OR REPLACE INTO project VALUES (?,?)", (name, value))
+
+    # ---------------------------------------------------------------- reading
+
+    def get(self, name: str) -> str:
+        """A fact about the project, "" if there is none."""
+        row = self._connection.execute("SELECT value FROM project WHERE name=?", (name,)).fetchone()
+        return "" if row is None else str(row[0])
+
+    def images(self) -> list[ImageRow]:
+        """All images that there are steps of."""
+        rows = self._connection.execute("SELECT identity, place, name, path, height, width FROM images")
+        return [
+            ImageRow(str(identity), str(place), str(name), str(path), (int(height), int(width)))
+            for identity, place, name, path, height, width in rows
+        ]
+
+    def last_number(self) -> int:
+        """Number of the newest step, 0 if there is none."""
+        return int(self._connection.execute("SELECT coalesce(max(number), 0) FROM steps").fetchone()[0])
+
+    def read(self, identity: str) -> Reading:
+        """All steps of an image in order; what is damaged is left out and counted."""
+        found = Reading()
+        rows = list(_each(self._connection, "steps", "image, number, kind, time, body, digest"))
+        mine = [row for row in rows if row[0] == identity]
+        states = self._states_of(mine, found)
+        for row in mine:
+            step = _from_row(row, states, found)
+            if step is not None:
+                found.steps.append(step)
+        if rows:  # numbers are given one by one: a gap is a step that was there
+            numbers = [int(row[1]) for row in rows]
+            found.lost += max(numbers) - min(numbers) + 1 - len(numbers)
+        return found
+
+    def _states_of(self, rows: Iterable[tuple[Any, ...]], found: Reading) -> dict[str, ObjectState]:
+        wanted = set[str]()
+        for row in rows:
+            with suppress(ValueError, TypeError, KeyError):
+                for pair in json.loads(row[4])["changes"]:
+                    wanted.update(key for key in pair if key is not None)
+        states = {}
+        for key, *values in self._rows_of_states(wanted):
+            with suppress(ValueError, TypeError):
+                state = ObjectState.from_row(tuple(values))
+                if state.key == key:
+                    states[key] = state
+        return states
+
+    def _rows_of_states(self, wanted: set[str]) -> Iterator[tuple[Any, ...]]:
+        keys = sorted(wanted)
+        try:
+            for k in range(0, len(keys), _CHUNK):
+                chunk = keys[k : k + _CHUNK]
+                marks = ",".join("?" * len(chunk))
+                query = f"SELECT {_STATE} FROM states WHERE key IN ({marks})"
+                yield from self._connection.execute(query, chunk).fetchall()
+        except sqlite3.Error:  # the index is damaged, or some of the rows
+            yield from (row for row in _each(self._connection, "states", _STATE) if row[0] in wanted)
+
+    def problems(self) -> list[str]:
+        """What SQLite itself finds wrong with the file."""
+        try:
+            rows = self._connection.execute("PRAGMA integrity_check(5)").fetchall()
+        except sqlite3.Error as error:
+            return [str(error)]
+        return [str(row[0]).splitlines()[0] for row in rows if row[0] != "ok"]
+
+    def close(self) -> None:
+        """Put everything into one file and close it."""
+        with suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._connection.close()
+
+
+def copy_what_is_whole(source: Path, target: Path) -> None:
+    """Make a new file of all rows of a damaged one that can be read and are what they were.
+
+    Raises
+    ------
+    sqlite3.Error, OSError
+        The new file cannot be written.
+    """
+    with closing(Store(target)) as new:
+        try:
+            old = Store(source, read_only=True)
+        except sqlite3.Error:
+            return
+        with closing(old):
+            connection, into = old._connection, new._connection
+            into.execute("BEGIN")
+            for table, columns in (
+                ("project", 2),
+                ("images", 6),
+                ("states", 10),
+                ("steps", 6),
+            ):
+                marks = ",".join("?" * columns)
+                for row in _each(connection, table, "*"):
+                    if len(row) == columns:
+                        with suppress(sqlite3.Error):
+                            into.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)
+            into.execute("COMMIT")
+
+
+def _each(connection: sqlite3.Connection, table: str, columns: str) -> Iterator[tuple[Any, ...]]:
+    """All rows of a table in order; of a damaged file those that can be reached by number from either end."""
+    last = 0
+    query = f"SELECT rowid, {columns} FROM {table} WHERE rowid"
+    try:
+        for row in connection.execute(f"{query} > 0 ORDER BY rowid"):
+            last = row[0]
+            yield row[1:]
+        return
+    except sqlite3.Error:
+        pass
+    behind = []
+    with suppress(sqlite3.Error):
+        for row in connection.execute(f"{query} > ? ORDER BY rowid DESC", (last,)):
+            behind.append(row)
+    yield from (row[1:] for row in reversed(behind))
+
+
+def _to_row(identity: str, step: Step) -> tuple[Any, ...]:
+    body = json.dumps(
+        {
+            "what": step.what,
+            "changes": [
+                [None if state is None else state.key for state in (change.before, change.after)]
+                for change in step.changes
+            ],
+            "prompt": None if step.prompt is None else [step.prompt.before, step.prompt.after],
+            "version": None if step.version is None else [step.version.before, step.version.after],
+            "details": dict(step.details),
+        },
+        separators=(",", ":"),
+    )
+    values = (step.number, identity, step.kind, float(step.time), body)
+    return (*values, digest_of(values))
+
+
+def _from_row(row: tuple[Any, ...], states: dict[str, ObjectState], found: Reading) -> Step | None:
+    image, number, kind, time, body, digest = row
+    if digest != digest_of((number, image, kind, time, body)):
+        found.lost += 1
+        return None
+    try:
+        told = json.loads(body)
+        changes = []
+        for pair in told["changes"]:
+            if any(key is not None and key not in states for key in pair):
+                found.lost_objects += 1
+                # What it became counts more than what it was; an object whose new state is lost stays as it was.
+                if pair[1] is not None and pair[1] not in states:
+                    continue
+            before, after = (None if key is None else states.get(key) for key in pair)
+            if before is not None or after is not None:
+                changes.append(Change(before, after))
+        return Step(
+            kind,
+            told["what"],
+            tuple(changes),
+            None if told["prompt"] is None else Was(*told["prompt"]),
+            None if told["version"] is None else Was(*told["version"]),
+            told["details"],
+            time,
+            number,
+        )
+    except (ValueError, TypeError, KeyError):
+        found.lost += 1
+        return None
