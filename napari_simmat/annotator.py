@@ -19,6 +19,7 @@ from psygnal import Signal
 
 from napari_simmat._annotator.attributing import Attributing
 from napari_simmat._annotator.clicking import Answer
+from napari_simmat._annotator.found import Found
 from napari_simmat._annotator.jobs import Executor, Job, Progress, run_now
 from napari_simmat._annotator.notes import Note
 from napari_simmat._annotator.objects import ObjectBook
@@ -38,6 +39,7 @@ __all__ = [
     "Annotator",
     "Answer",
     "ArrayTarget",
+    "Found",
     "Job",
     "LabelTarget",
     "Note",

@@ -1,6 +1,7 @@
 """What this installation is, and whether what it keeps is whole: for reports of problems, and for peace of mind.
 
-Nothing of the user's is changed. What can be made again and is damaged may be removed, if that is asked for.
+Nothing of the user's is changed, unless repairs are asked for: then what can be made again and is damaged is removed, and
+what is damaged in a project is put aside.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -21,11 +22,11 @@ from napari_simmat.folders import cache_folder, data_folder
 from napari_simmat.inference import describe_device, device_choice
 from napari_simmat.inference.compute import devices
 from napari_simmat.inference.kept import kept_embeddings, remove
-from napari_simmat.journal import Journal
+from napari_simmat.journal.checkup import Checkup, check_project, known_projects
 from napari_simmat.models import load_base_model
 from napari_simmat.models.header import HeaderError, check_header
 
-__all__ = ["Examination", "Folder", "Journals", "examine"]
+__all__ = ["Examination", "Folder", "examine"]
 
 _PACKAGES = (
     "napari-simmat", "torch", "timm", "segment-anything", "safetensors", "numpy", "napari", "PyQt6", "PySide6",
@@ -48,14 +49,6 @@ class Folder(BaseModel):
     )
 
 
-class Journals(BaseModel):
-    """What was accepted in all images so far."""
-
-    images: int
-    objects: int
-    problems: list[str]
-
-
 class Examination(BaseModel):
     """All that was found."""
 
@@ -67,7 +60,7 @@ class Examination(BaseModel):
     )
     model: str = Field(description="The embedded model, with the beginning of its hash.")
     folders: list[Folder]
-    journals: Journals
+    projects: list[Checkup] = Field(description="What was done to which image, and whether it is whole.")
     removed: list[str] = Field(
         description="Damaged files that can be made again, removed because it was asked for."
     )
@@ -75,20 +68,26 @@ class Examination(BaseModel):
 
 
 def examine(
-    *, repair: bool = False, progress: Callable[[int, int | None, str], None] = lambda done, total, what: None
+    *,
+    projects: Sequence[Path] = (),
+    repair: bool = False,
+    progress: Callable[[int, int | None, str], None] = lambda done, total, what: None,
 ) -> Examination:
     """Look at versions, devices, folders and everything that is kept.
 
     Parameters
     ----------
+    projects : sequence of Path
+        The project folders to look at; by default all that this user's windows have made.
     repair : bool
-        Remove damaged files that can be made again: embeddings and converted checkpoints.
+        Remove damaged files that can be made again (embeddings, converted checkpoints), and put what is damaged in
+        projects aside, with a new journal of all that is whole.
     progress : callable (done, total, remark), optional
     """
     problems: list[str] = []
     model = _model(problems)
-    journals = _journals(progress)
-    problems += journals.problems
+    checkups = _projects(projects, repair, progress)
+    problems += [problem for each in checkups for problem in each.problems]
     damaged = _damaged(progress)
     removed = []
     for path, why in damaged:
@@ -112,7 +111,7 @@ def examine(
         products_ms=_products(device),
         model=model,
         folders=folders,
-        journals=journals,
+        projects=checkups,
         removed=removed,
         problems=problems,
     )
@@ -150,16 +149,15 @@ def _products(device: torch.device) -> dict[str, float]:
     return found
 
 
-def _journals(progress: Callable[[int, int | None, str], None]) -> Journals:
-    journal = Journal()
-    keys = sorted(path.stem for path in journal.folder.glob("*.jsonl"))
-    objects, problems = 0, list[str]()
-    for number, key in enumerate(keys, 1):
-        story = journal.read(key)
-        objects += len(story.records)
-        problems += story.problems
-        progress(number, len(keys), "journals")
-    return Journals(images=len(keys), objects=objects, problems=problems)
+def _projects(
+    wanted: Sequence[Path], repair: bool, progress: Callable[[int, int | None, str], None]
+) -> list[Checkup]:
+    folders = list(wanted) or known_projects()
+    found = []
+    for number, folder in enumerate(folders, 1):
+        found.append(check_project(folder, repair=repair))
+        progress(number, len(folders), "projects")
+    return found
 
 
 def _damaged(progress: Callable[[int, int | None, str], None]) -> list[tuple[Path, str]]:
@@ -180,7 +178,8 @@ def _damaged(progress: Callable[[int, int | None, str], None]) -> list[tuple[Pat
 def _folders() -> list[Folder]:
     kept = kept_embeddings()
     places: list[tuple[str, Path, float | None]] = [
-        ("journal: what was accepted", data_folder("journal"), None),
+        ("projects of images that have none beside them", data_folder("projects"), None),
+        ("gestures that could not be written yet", data_folder("unwritten"), None),
         ("converted checkpoints", cache_folder("weights"), None),
     ]
     if kept is not None:
@@ -190,7 +189,9 @@ def _folders() -> list[Folder]:
 
 def _folder(what: str, path: Path, most: float | None) -> Folder:
     sizes = []
-    for file in path.glob("*"):
+    for file in path.rglob("*"):
+        if not file.is_file():
+            continue
         try:
             sizes.append(file.stat().st_size)
         except OSError:  # another process may have removed it

@@ -85,7 +85,7 @@ def test_thousands_of_objects_of_another_layer_are_taken_over_with_one_write(cro
     assert written == [5625]
     assert len(annotator.objects) == 5625
     np.testing.assert_array_equal(annotator.labels, labels)
-    records = journal.read(annotator.image.identity).records
+    records = journal.read(annotator.image).states
     assert len(records) == 5625
     for record in records[:: len(records) // 7]:
         np.testing.assert_array_equal(record.mask, labels == record.label)

@@ -140,11 +140,16 @@ def test_the_whole_job_with_mouse_and_keys(window, tmp_path, monkeypatch):
     assert window.annotator.reports[0].reason in window.panel.train.verdict.text()
     window.ready()
 
-    window.key(Qt.Key_Z, CTRL)
+    trained = window.annotator.reports[0].kept
+    for _ in range(1 + trained):  # the training, if it helped, and the object
+        window.key(Qt.Key_Z, CTRL)
     assert not (window.layer.data == 2).any()
     assert sorted(window.annotator.objects) == [1]
-    window.key(Qt.Key_Z, CTRL | SHIFT)
+    assert len(window.annotator.prompt.points) == 1  # as it was before the object was accepted
+    for _ in range(1 + trained):
+        window.key(Qt.Key_Z, CTRL | SHIFT)
     assert sorted(window.annotator.objects) == [1, 2]
+    window.ready()
 
     window.controller.export(tmp_path / "labels.tif", "tiff")
     np.testing.assert_array_equal(open_labels(tmp_path / "labels.tif"), window.layer.data)
@@ -315,11 +320,11 @@ def test_clicks_of_the_window_give_the_same_masks_from_python(window, journal):
     window.key(Qt.Key_C)
 
     image = window.annotator.image
-    (record,) = journal.read(image.content_key()).records
+    (record,) = journal.read(image).states
     prompt = Prompt.from_dict(record.prompt)
     assert prompt.labels == (1, 1, 0)
-    np.testing.assert_array_equal(Segmenter(image).answer(prompt).mask(), record.mask)
-    np.testing.assert_array_equal(window.layer.data > 0, record.mask)
+    np.testing.assert_array_equal(Segmenter(image).answer(prompt).mask(), record.mask(image.shape))
+    np.testing.assert_array_equal(window.layer.data > 0, record.mask(image.shape))
 
 
 def test_a_deleted_layer_comes_back_when_it_is_needed(window):
@@ -374,13 +379,13 @@ def test_renamed_and_hidden_layers_are_still_the_same(window):
 
 def test_a_deleted_image_loses_no_object(window, journal):
     window.accept(1)
-    key = window.annotator.image.content_key()
+    image = window.annotator.image
 
     window.viewer.layers.remove(window.controller.stage.image_layer)
     window.qtbot.wait(50)
 
     assert window.annotator.image is None
-    assert len(journal.read(key).records) == 1
+    assert len(journal.read(image).states) == 1
     add_layer(window.viewer, layer_data(balls()))
     window.until(lambda: window.annotator.image is not None)
     window.ready()
@@ -477,7 +482,7 @@ def test_the_event_loop_runs_on_while_the_image_is_encoded(open_panel):
 
 def test_the_window_may_be_closed_in_the_middle_of_a_training(window, journal):
     window.accept(1, 2)
-    key = window.annotator.image.content_key()
+    image = window.annotator.image
     window.panel.train.settings.steps.value = 500
     QTest.mouseClick(window.panel.train.deep, Qt.LeftButton)
     window.until(lambda: len(window.panel.train.curve.losses) >= 1)
@@ -486,7 +491,7 @@ def test_the_window_may_be_closed_in_the_middle_of_a_training(window, journal):
     window.viewer.close()
     window.qtbot.waitUntil(lambda: not any(w.is_alive for w in workers), timeout=PATIENCE_MS)
 
-    assert [record.label for record in journal.read(key).records] == [1, 2]
+    assert [state.label for state in journal.read(image).states] == [1, 2]
 
 
 def test_a_panel_that_is_taken_out_gives_mouse_and_keys_back(window):
@@ -514,10 +519,17 @@ def test_objects_of_an_earlier_session_come_back(open_panel, journal):
     first.viewer.close()
 
     second = open_panel(layer_data(balls()))
+    second.until(lambda: second.panel.resume.isVisible())
+    assert (
+        "1 object, 2 steps to undo, model 'untrained', last change today" in second.panel.resume.text.text()
+    )
+    assert second.annotator.book is None
+    QTest.mouseClick(second.panel.resume.resume, Qt.LeftButton)
     second.ready()
 
     np.testing.assert_array_equal(second.layer.data, labels)
     assert "1 object of earlier sessions came back" in second.said
+    assert not second.panel.resume.isVisible()
 
 
 def test_a_stack_of_channels_in_napari_asks_for_the_channel_axis(open_panel):

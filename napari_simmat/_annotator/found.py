@@ -10,7 +10,7 @@ from napari_simmat._annotator.log import Log
 from napari_simmat._annotator.objects import ObjectBook
 from napari_simmat.errors import AdapterError, ProjectError
 from napari_simmat.images import MultiChannelImage
-from napari_simmat.journal import Change, Journal, Project, Story, row_of
+from napari_simmat.journal import Journal, Project, Story, row_of
 from napari_simmat.models import Adapter
 
 
@@ -31,21 +31,19 @@ class Found:
     book : ObjectBook
     story : Story
     adapters : tuple of Kept
+    is_earlier : bool
+        Whether it was read from the journal, and is not at work in this session already.
     """
 
     book: ObjectBook
     story: Story = field(default_factory=Story)
     adapters: tuple[Kept, ...] = ()
+    is_earlier: bool = False
 
     @property
     def is_worth_asking(self) -> bool:
         """Whether there is anything to resume."""
-        return bool(self.book.notes) or self.story.prompt is not None or bool(self.story.done)
-
-    @property
-    def changes(self) -> tuple[Change, ...]:
-        """All objects as if they had just been made."""
-        return tuple(Change(None, state) for state in self.book.states)
+        return self.is_earlier and not self.story.is_empty
 
 
 def open_book(
@@ -63,7 +61,7 @@ def open_book(
     book = ObjectBook(image, story, log=Log(row_of(image), story, project), on_problem=on_problem)
     book.former = story.former
     book.tell_later(*filter(None, (problem, *missing)))
-    return Found(book, story, adapters)
+    return Found(book, story, adapters, is_earlier=True)
 
 
 def _adapters(project: Project, story: Story) -> tuple[tuple[Kept, ...], list[str]]:

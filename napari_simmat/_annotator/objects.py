@@ -306,6 +306,14 @@ class ObjectBook:
             self._change("import", pairs)
         return len(pairs)
 
+    def write_all(self) -> None:
+        """Write all objects and clicks as they are, where the journal knows nothing of them; no gesture to be undone."""
+        changes = tuple(Change(None, state) for state in self.states)
+        prompt, version = (Was(None, each) for each in (self.log.prompt, self.log.version))
+        self.log.add(
+            Step("import", changes=changes, prompt=prompt, version=version, details={"by itself": True})
+        )
+
     def take_back(self, step: Step) -> None:
         """Make the objects what an undoing or redoing step says, and write it.
 

@@ -286,8 +286,8 @@ class Session:
         for sentence in book.problems_found():
             self.problem.emit(sentence)
         self._bring_back(found.adapters, book.log.version)
-        if found.story.is_foreign:
-            self._write(Step("import", changes=found.changes))
+        if found.story.is_foreign and not book.log.is_read_only:
+            book.write_all()
         self._tell_trouble()
         self.opened.emit(book.restored)
         self.objects_changed.emit()
@@ -365,7 +365,7 @@ class Session:
     def try_writing_again(self) -> bool:
         """Write what could not be written so far; True if all is on disk then."""
         for project in self._journal.projects if self._journal is not None else ():
-            if project.unwritten:
+            if project.unwritten or project.trouble:
                 project.try_again()
         self._tell_trouble()
         return not self.trouble
@@ -425,6 +425,14 @@ class Session:
 
     def _tell_trouble(self) -> None:
         projects = self._journal.projects if self._journal is not None else []
+        for project in projects:
+            if project.take_removal():
+                self.problem.emit(
+                    f"The project {project.folder} was removed while it was in use; all that is known is written anew."
+                )
+                for book in self._books.values():
+                    if book.log.project is project:
+                        book.write_all()
         trouble = next((project.trouble for project in projects if project.trouble), "")
         if trouble != self.trouble:
             self.trouble = trouble

@@ -12,6 +12,9 @@ _SHOWN = 3
 def title_of(step: Step) -> str:
     """What a gesture was, for a list: "object 5 accepted"."""
     labels = sorted({change.label for change in step.changes})
+    version = step.version
+    if version is not None and step.kind == "undo":  # told of what was undone, not of what became of it
+        version = version.reversed
     match step.what:
         case "prompt":
             return _clicks(step)
@@ -33,7 +36,7 @@ def title_of(step: Step) -> str:
             return f"{_objects(labels)} taken over"
         case "train":
             mode = step.details.get("mode", "training")
-            name = None if step.version is None or step.version.after is None else step.version.after["name"]
+            name = None if version is None or version.after is None else version.after["name"]
             return f"trained: {name}" if name else f"{mode} training, not better"
         case "adapter":
             before, after = (

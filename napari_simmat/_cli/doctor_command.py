@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,14 +13,22 @@ from napari_simmat.errors import SimmatError
 
 if TYPE_CHECKING:
     from napari_simmat.doctor import Examination
+    from napari_simmat.journal.checkup import Checkup
 
 
 def doctor(
+    projects: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[PROJECT]...", help="Project folders (NAME.simmat) to look at; all known ones without."
+        ),
+    ] = None,
     repair: Annotated[
         bool,
         typer.Option(
             "--repair",
-            help="Remove damaged files that can be made again. What you accepted is never touched.",
+            help="Remove damaged files that can be made again; of damaged projects make new ones of all that is whole "
+            "in them. What was damaged is put aside, never deleted.",
         ),
     ] = False,
     as_json: AsJson = False,
@@ -29,7 +38,7 @@ def doctor(
         from napari_simmat.doctor import examine
 
         with progress("doctor") as report:
-            found = examine(repair=repair, progress=report)
+            found = examine(projects=projects or (), repair=repair, progress=report)
         give(found.model_dump())
     if not as_json:
         print(_text(found))
@@ -49,11 +58,22 @@ def _text(found: Examination) -> str:
     for folder in found.folders:
         most = "" if folder.most_megabytes is None else f" of at most {folder.most_megabytes:,.0f}"
         lines.append(f"{folder.path} ({folder.what}): {folder.files} files, {folder.megabytes:,.1f}{most} MB")
-    journals = found.journals
-    lines.append(f"{_counted(journals.objects, 'object')} accepted in {_counted(journals.images, 'image')}.")
+    lines += [_project(each) for each in found.projects]
+    lines += [f"Repaired: {sentence}" for each in found.projects for sentence in each.repaired]
     lines += [f"Removed: {path}" for path in found.removed]
     lines += [f"Problem: {problem}" for problem in found.problems] or ["No problems were found."]
     return "\n".join(lines)
+
+
+def _project(project: Checkup) -> str:
+    kept = (
+        _counted(project.objects, "object"),
+        _counted(project.gestures, "gesture"),
+        _counted(project.adapters, "adapter"),
+        _counted(project.snapshots, "snapshot"),
+    )
+    is_open = ", open in a window" if project.is_open else ""
+    return f"{project.folder}: {', '.join(kept)}, {project.megabytes:,.1f} MB{is_open}"
 
 
 def _counted(count: int, what: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from napari_simmat.journal.journal import Journal, row_of
 from napari_simmat.journal.project import Project
-from napari_simmat.journal.rle import decode_mask, encode_mask, encode_window
 from napari_simmat.journal.snapshots import Snapshot
 from napari_simmat.journal.steps import Change, ObjectState, Source, Step, Was
 from napari_simmat.journal.store import ImageRow
@@ -22,8 +21,5 @@ __all__ = [
     "Step",
     "Story",
     "Was",
-    "decode_mask",
-    "encode_mask",
-    "encode_window",
     "row_of",
 ]

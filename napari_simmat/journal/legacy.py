@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pycocotools import mask as coco
 
-from napari_simmat.journal.rle import decode_mask
 from napari_simmat.journal.steps import LARGEST_LABEL, SOURCES, ObjectState
 from napari_simmat.journal.story import Story
 
@@ -48,7 +48,9 @@ def read_diary(path: Path) -> Story | None:
 
 
 def _state(label: int, entry: dict[str, Any]) -> ObjectState:
-    mask = decode_mask(entry["rle"])
+    rle = entry["rle"]
+    packed = {"size": [int(n) for n in rle["size"]], "counts": str(rle["counts"]).encode("ascii")}
+    mask = np.asarray(coco.decode(packed)).astype(bool)
     rows, columns = np.nonzero(mask)
     window = (
         slice(int(rows.min()), int(rows.max()) + 1),

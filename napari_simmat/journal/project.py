@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 from napari_simmat.atomic import sync_folder, write_atomically
 from napari_simmat.errors import ProjectError
 from napari_simmat.folders import data_folder
+from napari_simmat.journal.places import note_place
 from napari_simmat.journal.snapshots import Snapshot, newest_intact, snapshots_of
 from napari_simmat.journal.steps import Step
 from napari_simmat.journal.store import ImageRow, Reading, Store, copy_what_is_whole
@@ -37,11 +38,6 @@ PATIENCE_S = 0.5
 
 SNAPSHOT_EVERY = 50
 RESERVE_BYTES = 1 << 20
-
-
-def _DONE() -> bytes:
-    """Stands for an adapter that is on disk."""
-    raise AssertionError("it is written already")
 
 
 JOURNAL, RESERVE, LOCK = "journal.sqlite", "reserve", "lock"
@@ -72,6 +68,8 @@ class Project:
         self._state = threading.Lock()
         self._pending: list[tuple[ImageRow, Step]] = []
         self._adapters: dict[str, Callable[[], bytes]] = {}
+        self._kept: set[str] = set()
+        self._was_removed = False
         self._number = 0
         self._is_open = False
 
@@ -100,6 +98,11 @@ class Project:
             raise ProjectError(
                 f"The project {self.folder} cannot be read ({_reason(error)}); nothing in it was changed."
             ) from error
+
+    def mend(self) -> list[str]:
+        """Make the journal whole, if it is damaged and no window works on it; a sentence for what was done."""
+        with self._opening:
+            return list(self._enter())
 
     def _enter(self) -> tuple[str, ...]:
         """Take the lock and mend what is damaged, once."""
@@ -168,7 +171,7 @@ class Project:
         if losses > told:
             said.append(_losses(reading, snapshot))
             self._remember_losses(losses)
-        return replace(tell(reading, snapshot, tuple(said)), former=former)
+        return replace(tell(reading, snapshot, tuple(said)), former=former, is_foreign=snapshot is not None)
 
     def _former(self, store: Store, image: ImageRow, rows: Sequence[ImageRow]) -> Former | None:
         """The newest work on another content of the same place of the file."""
@@ -252,6 +255,11 @@ class Project:
             self._keep_elsewhere(_reason(error))
         return not self.trouble
 
+    def take_removal(self) -> bool:
+        """Whether the folder was removed while it was in use, so that all that is known is to be written anew; once."""
+        was_removed, self._was_removed = self._was_removed, False
+        return was_removed
+
     @property
     def unwritten(self) -> int:
         """Number of steps that are not on the project's disk yet."""
@@ -279,25 +287,32 @@ class Project:
         while True:
             with self._state:
                 if not self._pending:
-                    return
+                    break
                 image = self._pending[0][0]
                 steps = [step for each, step in self._pending if each.identity == image.identity]
             if self._store is None:
                 self.folder.mkdir(parents=True, exist_ok=True)
+                if not self.exists:
+                    note_place(self.folder)
                 self._store = Store(self.folder / JOURNAL)
                 sync_folder(self.folder)
                 sync_folder(self.folder.parent)
-                self._fill_reserve()
             elif not self._store.path.exists():
                 # Somebody removed the folder while it was open: SQLite would go on writing into a file without a name.
                 self._drop_store()
+                self._kept.clear()
+                self._was_removed = True
+                self._write_adapters()
                 continue
             self._store.append(image, steps)
             done = {step.number for step in steps}
             with self._state:
                 self._pending = [item for item in self._pending if item[1].number not in done]
 
+        self._fill_reserve()
+
     def _fill_reserve(self) -> None:
+        """Take some space that can be given back when there is no other; what goes wrong costs nothing."""
         path = self.folder / RESERVE
         with suppress(OSError):
             if not path.exists():
@@ -376,7 +391,7 @@ class Project:
 
     def _write_adapters(self) -> None:
         with self._state:
-            wanted = {name: make for name, make in self._adapters.items() if make is not _DONE}
+            wanted = {name: make for name, make in self._adapters.items() if name not in self._kept}
         for name, make in wanted.items():
             path = self.adapter_path(name)
             if not path.exists():
@@ -386,8 +401,7 @@ class Project:
                 except ProjectError as error:
                     # As the operating system said it: a full disk is a full disk, whatever does not fit on it.
                     raise (error.__cause__ or error) from None
-            with self._state:
-                self._adapters[name] = _DONE
+            self._kept.add(name)
 
     def adapter_path(self, fingerprint: str) -> Path:
         """Where an adapter that was in use is kept."""

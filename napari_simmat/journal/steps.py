@@ -91,6 +91,12 @@ class ObjectState:
         y0, x0, y1, x1 = self.window
         return unpack(self.packed, (y1 - y0, x1 - x0))
 
+    def mask(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
+        """The mask (Y, X) in an image of this shape."""
+        mask = np.zeros(shape, bool)
+        mask[self.slices] = self.crop
+        return mask
+
     @cached_property
     def key(self) -> str:
         """Hash of all of it: what it is stored under, and by which it is known to be whole."""

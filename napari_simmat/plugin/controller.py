@@ -9,7 +9,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_simmat.annotator import Annotator, Job, Progress, title_of
+from napari_simmat.annotator import Annotator, Job, Progress, Step, title_of
 from napari_simmat.errors import SimmatError
 from napari_simmat.images import ModalityProfile, MultiChannelImage
 from napari_simmat.images.profile_files import load_profile, save_profile
@@ -67,9 +67,12 @@ class Controller(QObject):
         self.annotator = Annotator(
             journal=Journal() if journal is None else journal, auto_quick=True, executor=self.executor
         )
+        self.annotator.asks_to_resume = True
         self.images = ImageChoice(viewer, self.executor, self)
         self.stage = Stage(viewer)
         self.sign = 1
+        self.chosen_object: Callable[[], int | None] = lambda: None
+        """Gives the label of the object that is chosen in the panel."""
         self._is_closed = False
         self._region: Region | None = None
         self._waiting: tuple[float, float, Callable[[int, int], object]] | None = None
@@ -125,43 +128,56 @@ class Controller(QObject):
             self._show_objects()
             self.annotator.accept()
 
-        self._try(accept)
+        self.attempt(accept)
 
     def reject(self) -> None:
         """Drop the mask and its clicks."""
         self.annotator.clear()
 
-    def undo(self) -> None:
-        """Take back the last gesture, whatever it was."""
-        self._go("undo")
+    def undo(self) -> bool:
+        """Take back the last gesture, whatever it was; False if there is none, or it cannot be."""
+        return self._go("undo")
 
-    def redo(self) -> None:
+    def redo(self) -> bool:
         """The opposite of `undo`."""
-        self._go("redo")
+        return self._go("redo")
 
-    def _go(self, kind: str) -> None:
+    def _go(self, kind: str) -> bool:
+        gone: list[Step] = []
+
         def go() -> None:
             self._show_objects()
             step = self.annotator.undo() if kind == "undo" else self.annotator.redo()
             if step is None:
                 self.said.emit(f"There is nothing to {kind}.", False)
-            elif step.what != "prompt":
-                self.said.emit(f"{kind.capitalize()}: {title_of(step)}.", False)
+                return
+            gone.append(step)
+            self.said.emit(f"{'Undone' if kind == 'undo' else 'Done again'}: {title_of(step)}.", False)
 
-        self._try(go)
+        return self.attempt(go) and bool(gone)
 
     def erase(self, label: int | None = None) -> None:
         """Erase an object, by default the one under the mouse."""
         found = self._label_at_cursor() if label is None else label
         if found:
             self._show_objects()
-            self._try(lambda: self.annotator.erase(found))
+            self.attempt(lambda: self.annotator.erase(found))
         else:
             self.said.emit("There is no object under the mouse.", False)
 
+    def merge(self, into: int | None) -> None:
+        """Make one object of this one and the one under the mouse."""
+        found = self._label_at_cursor()
+        if not found or into is None or found == into:
+            self.said.emit("Choose an object in the list, then point at another one.", False)
+            return
+        self._show_objects()
+        if self.attempt(lambda: self.annotator.merge([into, found])):
+            self.said.emit(f"Object {found} is part of object {into} now.", False)
+
     def segment(self) -> None:
         """Ask the model again, encoding the image if that was cancelled."""
-        self._try(self.annotator.ask_again)
+        self.attempt(self.annotator.ask_again)
 
     def cancel(self) -> None:
         """Stop what runs; if nothing does, drop the clicks."""
@@ -176,11 +192,11 @@ class Controller(QObject):
 
     def train(self, mode: str, **settings: Any) -> None:
         """Learn from the corrections: "quick" or "deep"."""
-        self._try(lambda: getattr(self.annotator, mode)(**settings))
+        self.attempt(lambda: getattr(self.annotator, mode)(**settings))
 
     def attribute(self, label: int | None = None) -> None:
         """See which channels an object is found by, or all objects."""
-        self._try(lambda: self.annotator.ask_attribution(label))
+        self.attempt(lambda: self.annotator.ask_attribution(label))
 
     def export(self, path: Path, format: str) -> None:
         """Write the objects of the image to a file."""
@@ -189,31 +205,31 @@ class Controller(QObject):
             count = self.annotator.export(path, format)
             self.said.emit(f"{count} object{'s' if count != 1 else ''} written to {path.name}.", False)
 
-        self._try(export)
+        self.attempt(export)
 
     def load_adapter(self, path: Path) -> None:
         """Use an adapter file."""
-        self._try(lambda: self.annotator.load_adapter(path))
+        self.attempt(lambda: self.annotator.load_adapter(path))
 
     def save_adapter(self, path: Path) -> None:
         """Write the adapter in use to a file."""
-        if self._try(lambda: self.annotator.save_adapter(path)):
+        if self.attempt(lambda: self.annotator.save_adapter(path)):
             self.said.emit(f"Saved {path.name}.", False)
 
     def use_version(self, index: int) -> None:
         """Answer with another version of the adapter."""
-        self._try(lambda: self.annotator.use_version(self.annotator.versions.all[index]))
+        self.attempt(lambda: self.annotator.use_version(self.annotator.versions.all[index]))
 
     def use_profile(self, profile: ModalityProfile) -> None:
         """See the channels in another way, with a new untrained version."""
-        if self._try(lambda: self.annotator.use_profile(profile)):
+        if self.attempt(lambda: self.annotator.use_profile(profile)):
             self.said.emit("A new, untrained version sees the image with this profile.", False)
 
     def use_transfer(self, mat: str) -> None:
         """Begin anew with another transfer layer, if it is another one."""
         if mat == self.annotator.transfer:
             return
-        if self._try(lambda: self.annotator.use_transfer(mat)):
+        if self.attempt(lambda: self.annotator.use_transfer(mat)):
             self.said.emit(
                 f"A new, untrained version sees the image through the transfer layer {mat}.", False
             )
@@ -225,11 +241,11 @@ class Controller(QObject):
             self.annotator.use_profile(load_profile(path))
             self.said.emit(f"A new, untrained version sees the image with {path.name}.", False)
 
-        self._try(load)
+        self.attempt(load)
 
     def save_profile(self, profile: ModalityProfile, path: Path) -> None:
         """Write a profile to a file."""
-        if self._try(lambda: save_profile(profile, path)):
+        if self.attempt(lambda: save_profile(profile, path)):
             self.said.emit(f"Saved {path.name}.", False)
 
     def close(self) -> None:
@@ -238,8 +254,12 @@ class Controller(QObject):
             return
         self._is_closed = True
         self.executor.stop()
-        with self.annotator.objects_changed.blocked():  # who listens may be gone
-            self.annotator.sync_labels()
+        with (  # who listens may be gone
+            self.annotator.objects_changed.blocked(),
+            self.annotator.history_changed.blocked(),
+            self.annotator.trouble_changed.blocked(),
+        ):
+            self.annotator.close()
         for leave in (
             self._sync.stop,
             self._prompt_later.stop,
@@ -274,6 +294,7 @@ class Controller(QObject):
         return {
             **{name: getattr(self, name) for name in names},
             "clear": self.reject,
+            "merge": lambda: self.merge(self.chosen_object()),
             "next_candidate": self.annotator.cycle_candidate,
         }
 
@@ -310,8 +331,10 @@ class Controller(QObject):
 
     def _on_moved(self, is_here: bool) -> None:
         """A slider of a stack was moved: what belongs to the slice at hand is not over another one."""
-        if not is_here:
-            self.annotator.clear()
+        if is_here:
+            self.annotator.come_back()
+        else:
+            self.annotator.leave()
         self.stage.show_slice(is_here)
 
     def _open_region(self, region: Region) -> None:
@@ -366,7 +389,7 @@ class Controller(QObject):
         elif is_large(image):
             self.said.emit("This is outside of the image; click on the image.", True)
             return
-        self._try(lambda: ask(*self.stage.origin))
+        self.attempt(lambda: ask(*self.stage.origin))
 
     def _go_on(self) -> None:
         """Do what waited for an image or region to be opened."""
@@ -375,6 +398,12 @@ class Controller(QObject):
             self._ask_at(*waiting)
 
     def _on_ready(self, restored: int) -> None:
+        if self.annotator.is_read_only:
+            name = self.annotator.project_folder
+            self.said.emit(
+                f"Another window works on {name.name if name else 'this image'}: this one shows it and changes nothing.",
+                True,
+            )
         self._prepare(_MOST_TURNS)
 
     def _prepare(self, patience: int = 0) -> None:
@@ -394,7 +423,7 @@ class Controller(QObject):
         book, layer = self.annotator.book, self.stage.objects
         if book is None or (layer is not None and book.target is layer):
             return False
-        return self._try(self._show_objects)
+        return self.attempt(self._show_objects)
 
     def _show_objects(self) -> None:
         """Make the objects layer if it is not there (any more), with all that was accepted."""
@@ -403,6 +432,7 @@ class Controller(QObject):
             layer = self.stage.show_objects(self.annotator.labels)
             if book.target is not layer:
                 self.annotator.attach(layer)
+            self.stage.objects.editable = not self.annotator.is_read_only
 
     def _on_prompt(self, prompt: Any) -> None:
         """Draw the prompt with its mask, or without if that takes its time: drawing twice would keep the mask waiting."""
@@ -475,17 +505,20 @@ class Controller(QObject):
         height, width = book.known.shape
         return int(book.known[y, x]) if 0 <= y < height and 0 <= x < width else 0
 
-    def _on_edited(self) -> None:
-        self._sync.start()
+    def _on_edited(self, is_whole: bool) -> None:
+        self._sync.start(0 if is_whole else _SYNC_MS)
 
     def _sync_labels(self) -> None:
-        self._try(self.annotator.sync_labels)
+        if self.stage.is_drawing:  # half a stroke is no gesture
+            self._sync.start(_SYNC_MS)
+            return
+        self.attempt(self.annotator.sync_labels)
 
     def _on_problem(self, sentence: str) -> None:
         self.said.emit(sentence, True)
 
-    def _try(self, action: Callable[[], object]) -> bool:
-        """Do something; what goes wrong is said in one sentence. False if it did."""
+    def attempt(self, action: Callable[[], object]) -> bool:
+        """Do something; what goes wrong is said in one sentence. False if anything did."""
         try:
             action()
         except SimmatError as error:

@@ -47,6 +47,7 @@ KEYS = (
     Key("next_candidate", ".", "."),
     Key("next_candidate", "Tab", "Tab"),
     Key("erase", "Delete", "Del"),
+    Key("merge", "J", "J"),
     Key("cancel", "Escape", "Esc"),
 )
 

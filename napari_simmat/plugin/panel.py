@@ -19,11 +19,14 @@ from napari_simmat.plugin.sections.accept_section import AcceptSection
 from napari_simmat.plugin.sections.attribution_section import AttributionSection
 from napari_simmat.plugin.sections.candidate_section import CandidateSection
 from napari_simmat.plugin.sections.export_section import ExportSection
+from napari_simmat.plugin.sections.history_section import HistorySection
 from napari_simmat.plugin.sections.image_section import ImageSection
 from napari_simmat.plugin.sections.model_section import ModelSection
 from napari_simmat.plugin.sections.profile_section import ProfileSection
 from napari_simmat.plugin.sections.prompt_section import PromptSection
+from napari_simmat.plugin.sections.resume_bar import ResumeBar
 from napari_simmat.plugin.sections.train_section import TrainSection
+from napari_simmat.plugin.trouble import TroubleBanner
 
 WIDTH = 352
 
@@ -59,6 +62,9 @@ class SimmatPanel(QWidget):
         self.train = TrainSection(controller)
         self.attribution = AttributionSection(controller, lambda: self.accept.chosen)
         self.export = ExportSection(controller)
+        self.resume = ResumeBar(controller)
+        self.history = HistorySection(controller)
+        self.trouble = TroubleBanner(controller)
         self.footer = Footer(controller)
         self.browser = ChannelBrowser(controller)
         self._viewer = napari_viewer
@@ -82,6 +88,7 @@ class SimmatPanel(QWidget):
             self.prompt,
             self.candidates,
             self.accept,
+            self.history,
             self.train,
             self.attribution,
             self.export,
@@ -96,6 +103,8 @@ class SimmatPanel(QWidget):
             if i:
                 column.addWidget(_line())
             column.addWidget(section)
+            if section is self.image:
+                column.addWidget(self.resume)
         column.addStretch(1)
         scroll = QScrollArea()
         scroll.setWidget(inside)
@@ -105,6 +114,7 @@ class SimmatPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 4)
         layout.setSpacing(2)
+        layout.addWidget(self.trouble)
         layout.addWidget(scroll, 1)
         footer = QVBoxLayout()
         footer.setContentsMargins(6, 0, 6, 0)

@@ -36,8 +36,9 @@ class Stage:
     viewer : napari.Viewer
     """
 
-    edited = Signal()
-    """Somebody may have changed the objects layer; emitted often, and also when nothing changed."""
+    edited = Signal(bool)
+    """Somebody may have changed the objects layer, and whether that was a whole stroke; emitted often, and also when
+    nothing changed."""
 
     selected = Signal(int)
     """Another label was selected in the objects layer of the image at hand."""
@@ -134,6 +135,11 @@ class Stage:
                 getattr(layer.events, event).connect(self._on_edited)
             layer.events.selected_label.connect(self._on_selected)
         return self.objects  # type: ignore[no-any-return]
+
+    @property
+    def is_drawing(self) -> bool:
+        """Whether a brush stroke on the objects is under way; napari tells of it when it ends."""
+        return bool(getattr(self.objects, "_block_history", False))
 
     @property
     def has_clicks(self) -> bool:
@@ -306,7 +312,7 @@ class Stage:
                 follow(layer, image_layer, region or (0, 0))
 
     def _on_edited(self, event: Any = None) -> None:
-        self.edited.emit()
+        self.edited.emit(event is not None and event.type == "paint")
 
     def _on_selected(self, event: Any) -> None:
         if event.source == self.objects:

@@ -31,7 +31,20 @@ POSITIVE = "The next click is on the object. A right click, or Shift+click, mean
 NEGATIVE = (
     "The next click is on what is not part of the object. A right click, or Shift+click, means the opposite."
 )
-UNDO = "Take back the last click; without clicks, take back the last accepted object."
+UNDO = "Take back the last gesture: click, accepted object, brush stroke, erased object, training. Also after a restart."
+REDO = "Bring back what was undone last."
+HISTORY = (
+    "Everything that was done to this image, the newest on top. Click on a line to go back or forth to it."
+)
+PROJECT = "Every gesture is written here before it is shown as done. Nothing in this folder is ever changed or deleted."
+RESUME = "Go on where the last session ended: objects, clicks, model and history come back."
+START_EMPTY = "Set the objects of earlier sessions aside. They stay in the project; undo brings them back."
+BRING = "Show these objects on the new content of the file. Undo takes them out again."
+LEAVE = "Leave them in the project, where they are kept."
+TRY_AGAIN = "Try to write everything now; it is also tried every few seconds, and with every gesture."
+MERGE = (
+    "Make one object of the chosen one and the one under the mouse, which keeps the number of the chosen one."
+)
 CLEAR = "Drop all clicks of this object."
 SEGMENT = "Ask the model again."
 HOVER = (

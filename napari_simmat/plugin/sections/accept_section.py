@@ -30,12 +30,15 @@ class AcceptSection(Section):
         self._list = ObjectList(self)
         self.objects.setModel(self._list)
         self.erase = button("Erase", tooltips.ERASE, action="erase")
+        self.merge = button("Merge", tooltips.MERGE, action="merge")
         self.add_row(self.accept, self.reject)
-        row = self.add_row(self.objects, self.erase)
-        row.setStretch(0, 1)
+        self.add_row(self.objects)
+        self.add_row(self.erase, self.merge)
         self.accept.clicked.connect(controller.accept)
         self.reject.clicked.connect(controller.reject)
         self.erase.clicked.connect(lambda: controller.erase(self.objects.currentData()))
+        self.merge.clicked.connect(lambda: controller.merge(self.chosen))
+        controller.chosen_object = lambda: self.chosen
         controller.prompt_shown.connect(self._show_prompt)
         controller.annotator.objects_changed.connect(self._show_objects)
         controller.annotator.image_changed.connect(self._show_objects)
@@ -65,6 +68,7 @@ class AcceptSection(Section):
         self.objects.blockSignals(False)
         self.objects.setEnabled(bool(objects))
         self.erase.setEnabled(bool(objects))
+        self.merge.setEnabled(len(objects) > 1)
 
     def _choose(self, label: int) -> None:
         row = self._list.row_of(label)

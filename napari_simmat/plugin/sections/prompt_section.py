@@ -33,7 +33,6 @@ class PromptSection(Section):
             1: button("+ Object", tooltips.POSITIVE, action="flip_sign", checkable=True),
             0: button("− Background", tooltips.NEGATIVE, action="flip_sign", checkable=True),
         }
-        self.undo = button("Undo", tooltips.UNDO, action="undo")
         self.clear = button("Clear", tooltips.CLEAR, action="clear")
         self.segment = button("Ask", tooltips.SEGMENT, action="segment")
         self._groups = [self._exclusive(*self.modes.values()), self._exclusive(*self.signs.values())]
@@ -41,7 +40,7 @@ class PromptSection(Section):
             self.signs[sign].setStyleSheet(f"QPushButton:checked {{ border: 2px solid {colour}; }}")
         self.add_row(*self.modes.values())
         self.add_row(*self.signs.values())
-        self.add_row(self.undo, self.clear, self.segment)
+        self.add_row(self.clear, self.segment)
         self.hover = QCheckBox("preview under the mouse")
         self.hover.setToolTip(tooltips.HOVER)
         self.hover.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -52,7 +51,6 @@ class PromptSection(Section):
             chosen.clicked.connect(lambda _, mode=mode: controller.set_mode(mode))
         for sign, chosen in self.signs.items():
             chosen.clicked.connect(lambda _, sign=sign: controller.set_sign(sign))
-        self.undo.clicked.connect(controller.undo)
         self.clear.clicked.connect(controller.reject)
         self.segment.clicked.connect(controller.segment)
         controller.tools_changed.connect(self._show)
