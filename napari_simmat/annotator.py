@@ -382,6 +382,7 @@ class Annotator(Attributing):
             "learning_rate": learning_rate,
             "seed": seed,
             "settings": None if settings is None else asdict(settings),
+            "after": self.book.log.number if self.book is not None else 0,
             "images": sorted(book.image.identity for book in self._fitting_books() if book.notes),
         }
         job = Job(

@@ -19,6 +19,7 @@ from napari_simmat._cli import (
     doctor_command,
     embed_command,
     image_commands,
+    replay_command,
 )
 from napari_simmat._cli.options import ChannelAxis, Modality, Part, SampleFormat, Slice, parse_slice
 from napari_simmat._cli.terminal import run
@@ -125,6 +126,7 @@ image_commands.register(app)
 dataset_commands.register(app)
 embed_command.register(app)
 doctor_command.register(app)
+replay_command.register(app)
 benchmark_commands.register(app)
 
 

@@ -19,7 +19,7 @@ FLOORS = [
     {"training"},
     {"exporters", "evaluation", "journal"},
     {"annotator", "_annotator"},
-    {"demo", "doctor"},
+    {"demo", "doctor", "replay"},
     {"cli", "_cli", "plugin"},
 ]
 SCREEN = {"qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "napari", "superqt", "magicgui", "vispy"}

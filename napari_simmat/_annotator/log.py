@@ -32,13 +32,14 @@ class Log:
         self.undone: list[Step] = list(story.undone)[-DEEPEST:]
         self.prompt: Mapping[str, Any] | None = story.prompt
         self.version: Mapping[str, Any] | None = story.version
-        self._number = story.number
+        self.number = story.number
+        """Of the last step, in the project."""
         self._changed = 0
 
     @property
     def is_blank(self) -> bool:
         """Whether nothing was ever done."""
-        return not self.done and not self.undone and not self._number
+        return not self.done and not self.undone and not self.number
 
     @property
     def is_read_only(self) -> bool:
@@ -56,8 +57,8 @@ class Log:
         if self.project is not None:
             step = self.project.commit(self.image, step)
         else:
-            step = step.numbered(self._number + 1, time.time())
-        self._number = step.number
+            step = step.numbered(self.number + 1, time.time())
+        self.number = step.number
         if step.kind == "undo":
             self.done.pop()
             self.undone.append(step)
@@ -85,6 +86,6 @@ class Log:
         self._changed = 0
         self.project.snapshot(
             Snapshot(
-                self.image.identity, self._number, states(), highest, self.prompt, self.version, time.time()
+                self.image.identity, self.number, states(), highest, self.prompt, self.version, time.time()
             )
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from napari_simmat.journal import Step
+from napari_simmat.journal import Step, Was
 
 _SHOWN = 3
 
@@ -12,12 +12,13 @@ _SHOWN = 3
 def title_of(step: Step) -> str:
     """What a gesture was, for a list: "object 5 accepted"."""
     labels = sorted({change.label for change in step.changes})
-    version = step.version
-    if version is not None and step.kind == "undo":  # told of what was undone, not of what became of it
-        version = version.reversed
+    prompt, version = step.prompt, step.version
+    if step.kind == "undo":  # told of what was undone, not of what became of it
+        prompt = None if prompt is None else prompt.reversed
+        version = None if version is None else version.reversed
     match step.what:
         case "prompt":
-            return _clicks(step)
+            return _clicks(prompt)
         case "candidate":
             return "another candidate chosen"
         case "reject":
@@ -39,31 +40,21 @@ def title_of(step: Step) -> str:
             name = None if version is None or version.after is None else version.after["name"]
             return f"trained: {name}" if name else f"{mode} training, not better"
         case "adapter":
-            before, after = (
-                (None, None) if step.version is None else (step.version.before, step.version.after)
-            )
-            names = [str(each["name"]) for each in (before, after) if each is not None]
+            both = () if version is None else (version.before, version.after)
+            names = [str(each["name"]) for each in both if each is not None]
             return f"model: {' to '.join(names)}"
         case "export":
             return f"exported to {Path(str(step.details.get('path', ''))).name}"
     return step.what
 
 
-def _clicks(step: Step) -> str:
-    after = step.prompt.after if step.prompt is not None else None
-    before = step.prompt.before if step.prompt is not None else None
-    newer = max((each for each in (before, after) if each is not None), key=_size, default=None)
-    if newer is None:
+def _clicks(prompt: Was | None) -> str:
+    before, after = (None, None) if prompt is None else (prompt.before, prompt.after)
+    if after is None:
         return "click"
-    count = len(newer.get("points") or ())
-    is_box = newer.get("box") is not None and (before is None or before.get("box") != newer.get("box"))
-    return "box" if is_box and _size(newer) != count else f"click {count}"
-
-
-def _size(prompt: object) -> int:
-    if not isinstance(prompt, dict):
-        return 0
-    return len(prompt.get("points") or ()) + (prompt.get("box") is not None)
+    if after.get("box") is not None and (before is None or before.get("box") != after.get("box")):
+        return "box"
+    return f"click {len(after.get('points') or ())}"
 
 
 def _objects(labels: list[int]) -> str:
