@@ -70,7 +70,10 @@ def _adapters(project: Project, story: Story) -> tuple[tuple[Kept, ...], list[st
         path = project.adapter_path(str(told["fingerprint"]))
         try:
             if path.exists():
-                found.append(Kept(Adapter.load(path), told))
+                adapter = Adapter.load(path)
+                if adapter.fingerprint != told["fingerprint"]:
+                    raise AdapterError(f"{path.name} does not hold what was written there.")
+                found.append(Kept(adapter, told))
         except AdapterError as error:
             problems.append(f"The adapter {told['name']!r} did not come back: {error}")
     return tuple(found), problems

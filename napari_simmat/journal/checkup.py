@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
-from napari_simmat.errors import ProjectError, SimmatError
+from napari_simmat.errors import AdapterError, ProjectError, SimmatError
 from napari_simmat.folders import data_folder
 from napari_simmat.journal.places import places
 from napari_simmat.journal.project import JOURNAL, SUFFIX, Project
@@ -65,9 +65,14 @@ def check_project(folder: Path, *, repair: bool = False) -> Checkup:
         _look(path, Snapshot.read, found, repair=repair)
         found.snapshots += path.exists()
     for path in sorted((folder / "adapters").glob("*.safetensors")):
-        _look(path, Adapter.load, found, repair=repair)
+        _look(path, _load_adapter, found, repair=repair)
         found.adapters += path.exists()
     return found
+
+
+def _load_adapter(path: Path) -> None:
+    if Adapter.load(path).fingerprint != path.stem:
+        raise AdapterError("It does not hold what was written there.")
 
 
 def known_projects() -> list[Path]:

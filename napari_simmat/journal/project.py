@@ -27,7 +27,7 @@ from napari_simmat.errors import ProjectError
 from napari_simmat.folders import data_folder
 from napari_simmat.journal.places import note_place
 from napari_simmat.journal.snapshots import Snapshot, newest_intact, snapshots_of
-from napari_simmat.journal.steps import Step
+from napari_simmat.journal.steps import Step, digest_of
 from napari_simmat.journal.store import ImageRow, Reading, Store, copy_what_is_whole
 from napari_simmat.journal.story import Former, Story, tell
 from napari_simmat.journal.writer import Writer
@@ -38,9 +38,11 @@ PATIENCE_S = 0.5
 
 SNAPSHOT_EVERY = 50
 RESERVE_BYTES = 1 << 20
+_LITTLE_BYTES = 1 << 16  # less than SQLite needs to begin with
 
 
-JOURNAL, RESERVE, LOCK = "journal.sqlite", "reserve", "lock"
+JOURNAL, RESERVE, LOCK, MARK = "journal.sqlite", "reserve", "lock", "last"
+"""`MARK` holds the number of the last step that was written: what SQLite drops from a damaged log it does not tell."""
 
 
 class Project:
@@ -96,7 +98,7 @@ class Project:
                 return self._story(image, problems)
         except (OSError, sqlite3.Error) as error:
             raise ProjectError(
-                f"The project {self.folder} cannot be read ({_reason(error)}); nothing in it was changed."
+                f"The project {self.folder} cannot be read ({_reason(error, self.folder)}); nothing in it was changed."
             ) from error
 
     def mend(self) -> list[str]:
@@ -138,7 +140,7 @@ class Project:
             with closing(Store(path)) as store:
                 found = store.problems()
         except sqlite3.Error as error:
-            if is_about_space(error) or "locked" in str(error):
+            if is_about_space(error, self.folder) or "locked" in str(error):
                 raise
             found = [str(error)]
         if not found:
@@ -163,10 +165,14 @@ class Project:
             former = None
             if image.identity not in known:
                 former = self._former(store, image, list(known.values()))
+            last = store.last_number()
+        dropped = max(0, self._marked() - last)
+        reading.lost += dropped
         losses = reading.lost + reading.lost_objects
         snapshot, damaged = None, list[str]()
         if losses or problems:
             snapshot, damaged = newest_intact(snapshots_of(self.folder, image.identity))
+        self._number = max(self._number, last, self._marked(), 0 if snapshot is None else snapshot.number)
         said = [*problems, *damaged]
         if losses > told:
             said.append(_losses(reading, snapshot))
@@ -252,7 +258,7 @@ class Project:
         except FutureTimeout:
             self._keep_elsewhere("it does not answer")
         except (OSError, sqlite3.Error) as error:
-            self._keep_elsewhere(_reason(error))
+            self._keep_elsewhere(_reason(error, self.folder))
         return not self.trouble
 
     def take_removal(self) -> bool:
@@ -272,7 +278,7 @@ class Project:
             self._write_all()
         except (OSError, sqlite3.Error) as error:
             self._drop_store()
-            if not is_about_space(error):
+            if not is_about_space(error, self.folder):
                 raise
             self._make_room()
             try:
@@ -305,11 +311,25 @@ class Project:
                 self._write_adapters()
                 continue
             self._store.append(image, steps)
+            self._mark(steps[-1].number)
             done = {step.number for step in steps}
             with self._state:
                 self._pending = [item for item in self._pending if item[1].number not in done]
 
         self._fill_reserve()
+
+    def _mark(self, number: int) -> None:
+        """Note how far the journal goes; without waiting for the disk, since it is only there to notice damage by."""
+        with suppress(OSError):
+            text = f"{number:012d}"
+            (self.folder / MARK).write_text(f"{text} {digest_of([text])}\n", encoding="ascii")
+
+    def _marked(self) -> int:
+        try:
+            text, _, digest = (self.folder / MARK).read_text(encoding="ascii").strip().partition(" ")
+            return int(text) if digest == digest_of([text]) else 0
+        except (OSError, ValueError):
+            return 0
 
     def _fill_reserve(self) -> None:
         """Take some space that can be given back when there is no other; what goes wrong costs nothing."""
@@ -368,7 +388,9 @@ class Project:
         """Have a snapshot written when all steps are; what goes wrong costs nothing, the steps are there."""
 
         def work() -> None:
-            if not self.unwritten:
+            with self._state:
+                is_ahead = any(step.number <= snapshot.number for _, step in self._pending)
+            if not is_ahead:
                 with suppress(ProjectError):
                     snapshot.write(self.folder)
 
@@ -434,11 +456,15 @@ class Project:
         self._store = None
 
 
-def is_about_space(error: BaseException) -> bool:
+def is_about_space(error: BaseException, folder: Path) -> bool:
     """Whether a disk or a quota is full."""
-    if isinstance(error, sqlite3.Error):
-        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or "full" in str(error)
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if "full" in str(error):
+        return True
+    with suppress(OSError):  # SQLite calls it an I/O error where its shared memory does not fit
+        return "I/O" in str(error) and shutil.disk_usage(folder).free < _LITTLE_BYTES
+    return False
 
 
 def copy_of(theirs: Path, ours: Path) -> None:
@@ -446,8 +472,8 @@ def copy_of(theirs: Path, ours: Path) -> None:
     shutil.copytree(theirs, ours, ignore=shutil.ignore_patterns(LOCK, RESERVE))
 
 
-def _reason(error: BaseException) -> str:
-    if is_about_space(error):
+def _reason(error: BaseException, folder: Path) -> str:
+    if is_about_space(error, folder):
         return "the disk is full"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 

@@ -35,6 +35,9 @@ CREATE TABLE IF NOT EXISTS steps (
 """
 
 _STATE = "key, label, y0, x0, y1, x1, packed, source, prompt, adapter"
+_STEP = "image, number, kind, time, body, digest"
+_IMAGE = "identity, place, name, path, height, width"
+_COLUMNS = {"project": "name, value", "images": _IMAGE, "states": _STATE, "steps": _STEP}
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,7 @@ class Store:
 
     def images(self) -> list[ImageRow]:
         """All images that there are steps of."""
-        rows = self._connection.execute("SELECT identity, place, name, path, height, width FROM images")
+        rows = self._connection.execute(f"SELECT {_IMAGE} FROM images")
         return [
             ImageRow(str(identity), str(place), str(name), str(path), (int(height), int(width)))
             for identity, place, name, path, height, width in rows
@@ -171,7 +174,7 @@ class Store:
     def read(self, identity: str) -> Reading:
         """All steps of an image in order; what is damaged is left out and counted."""
         found = Reading()
-        rows = list(_each(self._connection, "steps", "image, number, kind, time, body, digest"))
+        rows = list(_each(self._connection, "steps", _STEP))
         mine = [row for row in rows if row[0] == identity]
         states = self._states_of(mine, found)
         for row in mine:
@@ -212,6 +215,8 @@ class Store:
         """What SQLite itself finds wrong with the file."""
         try:
             rows = self._connection.execute("PRAGMA integrity_check(5)").fetchall()
+            for table, columns in _COLUMNS.items():
+                self._connection.execute(f"SELECT {columns} FROM {table} LIMIT 1").fetchall()
         except sqlite3.Error as error:
             return [str(error)]
         return [str(row[0]).splitlines()[0] for row in rows if row[0] != "ok"]
@@ -239,15 +244,11 @@ def copy_what_is_whole(source: Path, target: Path) -> None:
         with closing(old):
             connection, into = old._connection, new._connection
             into.execute("BEGIN")
-            for table, columns in (
-                ("project", 2),
-                ("images", 6),
-                ("states", 10),
-                ("steps", 6),
-            ):
-                marks = ",".join("?" * columns)
+            for table, columns in _COLUMNS.items():
+                count = columns.count(",") + 1
+                marks = ",".join("?" * count)
                 for row in _each(connection, table, "*"):
-                    if len(row) == columns:
+                    if len(row) == count:
                         with suppress(sqlite3.Error):
                             into.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)
             into.execute("COMMIT")

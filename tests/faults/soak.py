@@ -1,0 +1,156 @@
+"""Hours of work in a real window, watched: `xvfb-run -a python tests/faults/soak.py --minutes 120`.
+
+Images are opened one after the other, objects are clicked on and accepted at an even pace, some are painted over, undone
+or erased, and the model learns in between. Each minute the memory, the threads, the open files and how long clicks and
+accepts took are written down; at the end the first ten minutes are compared with the last ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+PER_IMAGE = 100
+WARM_MINUTES = 10.0
+_SIDE = 1024
+
+
+def scene(seed: int):
+    """An image with a hundred discs, and the middle of each."""
+    from napari_simmat.images import as_image
+
+    rng = np.random.default_rng(seed)
+    step = _SIDE // 10
+    y, x = np.mgrid[:_SIDE, :_SIDE]
+    planes = np.stack([90 + 20 * np.sin(y / 90 + c) + 10 * np.cos(x / 70 - c) for c in range(4)])
+    places = []
+    for row in range(10):
+        for column in range(10):
+            cy, cx = (
+                row * step + step // 2 + rng.integers(-12, 13),
+                column * step + step // 2 + rng.integers(-12, 13),
+            )
+            disc = (y - cy) ** 2 + (x - cx) ** 2 < rng.integers(18, 36) ** 2
+            for c in range(4):
+                planes[c][disc] = 150 + 15 * ((row + column + c) % 4)
+            places.append((float(cy), float(cx)))
+    pixels = (planes + rng.normal(0, 3, planes.shape)).astype(np.float32)
+    return as_image(pixels, channel_axis=0, name=f"soak {seed}"), places
+
+
+def measured() -> dict[str, float]:
+    """Memory, threads and open files of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return {
+        "rss_mb": pages * os.sysconf("SC_PAGE_SIZE") / 2**20,
+        "threads": threading.active_count(),
+        "files": len(os.listdir("/proc/self/fd")),
+    }
+
+
+def run(minutes: float, objects: int, trainings: int, out: Path) -> list[dict[str, float]]:
+    """Work so long; a row for each minute."""
+    from napari_simmat.errors import SimmatError
+    from napari_simmat.plugin.bench import Bench, ClickTimes
+    from napari_simmat.plugin.interpreter import keep_what_is_imported
+
+    keep_what_is_imported()
+    bench = Bench(Path(os.environ["NAPARI_SIMMAT_HOME"]) / "projects")
+    rng = np.random.default_rng(0)
+    began, rows, done, trained = time.monotonic(), [], 0, 0
+    times, accepts, last = ClickTimes(), [], 0.0
+    places: list[tuple[float, float]] = []
+    while done < objects:
+        if done % PER_IMAGE == 0:
+            image, places = scene(done // PER_IMAGE)
+            bench.open(image)
+        try:
+            bench.click(*places[done % PER_IMAGE], times)
+            accepts.append(bench.accept())
+        except SimmatError as error:
+            print(f"object {done}: {error}", flush=True)
+            bench._problem = ""
+            bench.controller.reject()
+        done += 1
+        chance = rng.random()
+        if chance < 0.05:
+            bench.controller.undo()
+        elif chance < 0.08:
+            bench.controller.undo()
+            bench.controller.redo()
+        elif chance < 0.12:
+            layer = bench.controller.stage.objects
+            layer.data_setitem((np.arange(5, 15), np.arange(5, 15)), int(rng.integers(1, 9)))
+        elif chance < 0.14 and bench.annotator.objects:
+            bench.controller.erase(max(bench.annotator.objects))
+        if done % max(1, objects // trainings) == 0 and bench.annotator.objects:
+            bench.train("quick", 10)
+            trained += 1
+        passed = (time.monotonic() - began) / 60
+        if passed - last >= 1 or done == objects:
+            row = {
+                "minute": passed,
+                "objects": done,
+                "trainings": trained,
+                **measured(),
+                "click_ms": median(times.painted) if times.painted else float("nan"),
+                "accept_ms": median(accepts) if accepts else float("nan"),
+            }
+            rows.append(row)
+            with out.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(json.dumps(row), flush=True)
+            times, accepts, last = ClickTimes(), [], passed
+        due = minutes * 60 * done / objects - (time.monotonic() - began)
+        bench.ticks.rest(int(max(10, 1000 * due)))
+    bench.close()
+    return rows
+
+
+def told(rows: list[dict[str, float]]) -> str:
+    """What became of it from the first ten minutes (of a short run: its first tenth) to the end."""
+    warm = min(WARM_MINUTES, rows[-1]["minute"] / 10)
+    early = next(row for row in rows if row["minute"] >= warm)
+    late = rows[-1]
+    quarter = max(1, len(rows) // 4)
+    first, last = rows[:quarter], rows[-quarter:]
+
+    def middle(part, name):
+        return median(row[name] for row in part if row[name] == row[name])
+
+    return (
+        f"{late['minute']:.0f} minutes, {late['objects']:.0f} objects, {late['trainings']:.0f} trainings: memory "
+        f"{early['rss_mb']:.0f} MB after {early['minute']:.0f} minutes, {late['rss_mb']:.0f} MB at the end "
+        f"(growth {late['rss_mb'] - early['rss_mb']:+.0f} MB); "
+        f"threads {early['threads']:.0f} to {late['threads']:.0f}, "
+        f"open files {early['files']:.0f} to {late['files']:.0f}; a click painted after "
+        f"{middle(first, 'click_ms'):.0f} ms in the first quarter, {middle(last, 'click_ms'):.0f} ms in the last; an object accepted in "
+        f"{middle(first, 'accept_ms'):.1f} and {middle(last, 'accept_ms'):.1f} ms"
+    )
+
+
+def main() -> int:
+    """Run it from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=120)
+    parser.add_argument("--objects", type=int, default=2000)
+    parser.add_argument("--trainings", type=int, default=50)
+    parser.add_argument("--out", type=Path, default=Path("soak.jsonl"))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="napari-simmat-soak-") as home:
+        os.environ["NAPARI_SIMMAT_HOME"] = home
+        print(told(run(options.minutes, options.objects, options.trainings, options.out)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
