@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 
 # A test must find nothing that an earlier one left on disk, nor leave anything in the user's folders.
 os.environ["NAPARI_SIMMAT_EMBEDDINGS_MB"] = "0"
+_HOME = os.environ["NAPARI_SIMMAT_HOME"] = tempfile.mkdtemp(prefix="napari-simmat-tests-")
+
+
+def pytest_unconfigure(config):
+    """Remove the user's folders of these tests."""
+    shutil.rmtree(_HOME, ignore_errors=True)

@@ -12,7 +12,8 @@ from hypothesis.extra import numpy as hnp
 from napari_simmat import Annotator
 from napari_simmat._annotator.windows import hull, window_of, windows_of
 from napari_simmat.annotator import ArrayTarget
-from napari_simmat.journal import Journal, decode_mask, encode_mask, encode_window
+from napari_simmat.journal import Journal
+from napari_simmat.journal.store import Store
 
 
 @settings(deadline=None, max_examples=60)
@@ -34,15 +35,6 @@ def test_every_label_of_a_part_has_its_bounding_box(labels, factor):
         inside = np.zeros(labels.shape, bool)
         inside[area] = labels[area] == label
         assert window == window_of(inside)
-
-
-@settings(deadline=None, max_examples=60)
-@given(hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)))
-def test_run_lengths_of_a_box_are_those_of_the_whole(mask):
-    np.testing.assert_array_equal(decode_mask(encode_mask(mask)), mask)
-    if mask.any():
-        window = window_of(mask)
-        assert encode_window(mask[window], window, mask.shape) == encode_mask(mask)
 
 
 def test_a_hull_holds_all_boxes():
@@ -68,18 +60,22 @@ def crowded(tmp_path):
     journal = Journal(tmp_path)
     annotator = Annotator(journal=journal)
     annotator.image, annotator.book = image, None
-    from napari_simmat._annotator.objects import ObjectBook
+    from napari_simmat._annotator.found import open_book
 
-    annotator.book = ObjectBook(image, journal.read(image.identity), journal=journal, on_problem=pytest.fail)
+    annotator.book = open_book(image, journal, on_problem=pytest.fail).book
     return annotator, journal
 
 
 def test_thousands_of_objects_of_another_layer_are_taken_over_with_one_write(crowded, monkeypatch):
     annotator, journal = crowded
     labels, written = grid(), []
-    write = Journal.write
+    append = Store.append
     monkeypatch.setattr(
-        Journal, "write", lambda self, *entries: written.append(len(entries)) or write(self, *entries)
+        Store,
+        "append",
+        lambda self, row, steps: (
+            written.extend(len(step.changes) for step in steps) or append(self, row, steps)
+        ),
     )
     annotator.attach(ArrayTarget(labels.copy()))
     assert written == [5625]
@@ -88,7 +84,7 @@ def test_thousands_of_objects_of_another_layer_are_taken_over_with_one_write(cro
     records = journal.read(annotator.image).states
     assert len(records) == 5625
     for record in records[:: len(records) // 7]:
-        np.testing.assert_array_equal(record.mask, labels == record.label)
+        np.testing.assert_array_equal(record.mask(labels.shape), labels == record.label)
 
 
 def test_one_more_object_looks_at_its_own_pixels_and_no_others(crowded):

@@ -31,13 +31,14 @@ def doctor(capsys, *arguments):
 
 
 def accepted():
-    """The diary of an image in which two objects were accepted."""
+    """The project of an image in which two objects were accepted."""
     annotator = Annotator(balls(), journal=Journal())
     for number in (1, 2):
         annotator.click(*BALLS[number][:2])
         annotator.accept()
-    (path,) = data_folder("journal").glob("*.jsonl")
-    return path
+    annotator.close()
+    (folder,) = data_folder("projects").glob("*.simmat")
+    return folder
 
 
 def test_a_new_installation_has_no_problems(capsys):
@@ -48,25 +49,57 @@ def test_a_new_installation_has_no_problems(capsys):
     assert set(found["versions"]) >= {"Python", "napari-simmat", "torch", "numpy"}
     assert found["device"].startswith(("CPU", "NVIDIA", "Apple"))
     assert all(ms > 0 for ms in found["products_ms"].values())
-    assert [folder["files"] for folder in found["folders"]] == [0, 0, 0]
+    assert [folder["files"] for folder in found["folders"]] == [0, 0, 0, 0]
     assert all(folder["is_writable"] for folder in found["folders"])
 
 
-def test_what_was_accepted_is_counted_and_a_damaged_line_is_told_and_left_alone(capsys):
-    path = accepted()
+def test_projects_are_counted_and_damage_is_told_and_left_alone(capsys):
+    folder = accepted()
     code, out, _ = doctor(capsys)
     assert code == 0
-    assert "2 objects accepted in 1 image." in out
+    assert f"{folder}: 2 objects, 5 gestures, 1 adapter, 1 snapshot" in out
     assert "No problems were found." in out
 
-    with path.open("ab") as file:
-        file.write(b'{"event": "object", "label": 3, "image": "cut sh')
-    before = path.read_bytes()
-    code, out, err = doctor(capsys, "--repair")
+    journal = folder / "journal.sqlite"
+    journal.write_bytes(journal.read_bytes()[:5000])
+    (snapshot,) = folder.glob("*.snapshot")
+    whole = snapshot.read_bytes()
+    snapshot.write_bytes(whole[:-2])
+    before = journal.read_bytes()
+    code, out, _ = doctor(capsys)
     assert code == 1
-    assert "2 objects accepted" in out
-    assert f"1 line of the journal {path.name} could not be read" in err
-    assert path.read_bytes() == before
+    assert "journal.sqlite" in out
+    assert "is damaged" in out
+    assert journal.read_bytes() == before
+
+    snapshot.write_bytes(whole)
+    code, out, _ = doctor(capsys, "--repair")
+    assert code == 0
+    assert "Repaired: The journal in" in out
+    assert [path.read_bytes() for path in folder.glob("damaged-*/journal.sqlite")] == [before]
+    again = Annotator(balls(), journal=Journal())
+    assert set(again.objects) == {1, 2}
+    again.close()
+
+
+def test_projects_can_be_named_and_what_is_none_is_said(capsys, tmp_path):
+    folder = accepted()
+    code, out, _ = doctor(capsys, str(folder), "--json")
+    assert code == 0
+    assert [project["objects"] for project in json.loads(out)["projects"]] == [2]
+    code, _, err = doctor(capsys, str(tmp_path))
+    assert code == 1
+    assert "There is no project in" in err
+
+
+def test_a_project_that_a_window_works_on_is_not_repaired(capsys):
+    annotator = Annotator(balls(), journal=Journal())
+    annotator.click(*BALLS[1][:2])
+    annotator.accept()
+    code, out, _ = doctor(capsys, "--repair")
+    assert code == 0
+    assert "open in a window" in out
+    annotator.close()
 
 
 def test_a_damaged_embedding_is_found_and_removed_if_that_is_asked_for(capsys):

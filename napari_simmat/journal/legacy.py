@@ -17,7 +17,7 @@ def read_diary(path: Path) -> Story | None:
     """The objects of a diary, or None if there is none; lines that cannot be read are left out and reported."""
     try:
         lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         return Story(problems=(f"The journal {path} cannot be read ({error.strerror}).",))

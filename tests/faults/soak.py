@@ -35,10 +35,7 @@ def scene(seed: int):
     places = []
     for row in range(10):
         for column in range(10):
-            cy, cx = (
-                row * step + step // 2 + rng.integers(-12, 13),
-                column * step + step // 2 + rng.integers(-12, 13),
-            )
+            cy, cx = (n * step + step // 2 + rng.integers(-12, 13) for n in (row, column))
             disc = (y - cy) ** 2 + (x - cx) ** 2 < rng.integers(18, 36) ** 2
             for c in range(4):
                 planes[c][disc] = 150 + 15 * ((row + column + c) % 4)
@@ -133,7 +130,8 @@ def told(rows: list[dict[str, float]]) -> str:
         f"(growth {late['rss_mb'] - early['rss_mb']:+.0f} MB); "
         f"threads {early['threads']:.0f} to {late['threads']:.0f}, "
         f"open files {early['files']:.0f} to {late['files']:.0f}; a click painted after "
-        f"{middle(first, 'click_ms'):.0f} ms in the first quarter, {middle(last, 'click_ms'):.0f} ms in the last; an object accepted in "
+        f"{middle(first, 'click_ms'):.0f} ms in the first quarter, {middle(last, 'click_ms'):.0f} ms in the last; "
+        f"an object accepted in "
         f"{middle(first, 'accept_ms'):.1f} and {middle(last, 'accept_ms'):.1f} ms"
     )
 
