@@ -127,9 +127,10 @@ class ObjectState:
             raise ValueError(f"an object with the numbers {numbers}")
         if source not in SOURCES or not isinstance(packed, bytes) or not isinstance(adapter, str):
             raise ValueError("an object that is not one")
-        return cls(
-            label, (y0, x0, y1, x1), packed, source, None if prompt is None else json.loads(prompt), adapter
-        )
+        told = None if prompt is None else json.loads(prompt)
+        state = cls(label, (y0, x0, y1, x1), packed, source, told, adapter)
+        state.__dict__["key"] = digest_of(row)  # of the text as it is there, which need not be written again
+        return state
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,12 +236,9 @@ class Step:
 
 def digest_of(values: Iterable[Any]) -> str:
     """Hash of a row of a table: 32 hexadecimal digits."""
-    digest = hashlib.blake2b(digest_size=16)
-    for value in values:
-        part = value if isinstance(value, bytes) else repr(value).encode()
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
-    return digest.hexdigest()
+    parts = [value if isinstance(value, bytes) else repr(value).encode() for value in values]
+    lengths = ",".join(str(len(part)) for part in parts)
+    return hashlib.blake2b(b"".join([lengths.encode(), b":", *parts]), digest_size=16).hexdigest()
 
 
 def fold(steps: Iterable[Step]) -> tuple[list[Step], list[Step]]:

@@ -398,12 +398,6 @@ class Controller(QObject):
             self._ask_at(*waiting)
 
     def _on_ready(self, restored: int) -> None:
-        if self.annotator.is_read_only:
-            name = self.annotator.project_folder
-            self.said.emit(
-                f"Another window works on {name.name if name else 'this image'}: this one shows it and changes nothing.",
-                True,
-            )
         self._prepare(_MOST_TURNS)
 
     def _prepare(self, patience: int = 0) -> None:

@@ -16,6 +16,7 @@ _PATIENCE_MS = 200
 """A bar that appears for a moment on every click would only flicker."""
 
 _SILENT = ("answer", "look ahead", "show", "draft", "ahead", "preview", "kept")
+_FOUND = "There is unfinished work on this image: resume it above, or start empty."
 _READY = "Click on an object; right click on what is not."
 
 
@@ -55,6 +56,7 @@ class Footer(QWidget):
         controller.annotator.training_step.connect(self._show_step)
         controller.annotator.attribution_step.connect(self._show_step)
         controller.annotator.opened.connect(self._show_opened)
+        controller.annotator.found.connect(lambda _: self.say(_FOUND, False))
         controller.annotator.training_started.connect(self._show_training)
         controller.annotator.training_finished.connect(self._show_verdict)
         controller.annotator.training_stopped.connect(self._show_stopped)
@@ -66,6 +68,12 @@ class Footer(QWidget):
         self._show_text(text, is_problem)
 
     def _show_opened(self, restored: int) -> None:
+        annotator = self._controller.annotator
+        if annotator.is_read_only:
+            folder = annotator.project_folder
+            name = "this image" if folder is None else folder.stem
+            self.say(f"Another window works on {name}: this one shows it and changes nothing.", True)
+            return
         objects = "1 object" if restored == 1 else f"{restored} objects"
         back = f"{objects} of earlier sessions came back. " if restored else ""
         self.say(f"{back}{_READY}", False)

@@ -37,6 +37,7 @@ HISTORY = (
     "Everything that was done to this image, the newest on top. Click on a line to go back or forth to it."
 )
 PROJECT = "Every gesture is written here before it is shown as done. Nothing in this folder is ever changed or deleted."
+READ_ONLY = "Two windows that write would destroy each other's work. Close the other one and open the image here again."
 RESUME = "Go on where the last session ended: objects, clicks, model and history come back."
 START_EMPTY = "Set the objects of earlier sessions aside. They stay in the project; undo brings them back."
 BRING = "Show these objects on the new content of the file. Undo takes them out again."

@@ -13,7 +13,7 @@ from napari_simmat.annotator import Step, title_of
 from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.controller import Controller
 from napari_simmat.plugin.keys import keys_of
-from napari_simmat.plugin.sections.section import Section, button, folded
+from napari_simmat.plugin.sections.section import Section, button, folded, small_text
 
 _HEIGHT = 140
 _BEGIN = "as it was opened first"
@@ -73,6 +73,10 @@ class HistorySection(Section):
         self.place.setElideMode(Qt.TextElideMode.ElideLeft)
         self.place.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.add_row(self.place, label="Kept in")
+        self.note = small_text(tooltips.READ_ONLY)
+        self.note.setText("Open in another window: only shown here.")
+        self.note.hide()
+        self.body.addWidget(self.note)
         self.steps = HistoryList(self)
         self.list = QListView()
         self.list.setModel(self.steps)
@@ -114,8 +118,7 @@ class HistorySection(Section):
             self.list.scrollTo(index)
         folder = annotator.project_folder
         text = "–" if folder is None else str(folder)
-        if annotator.is_read_only:
-            text = f"{text} (open in another window, only shown here)"
+        self.note.setVisible(annotator.is_read_only)
         if text != self.place.text():
             self.place.setText(text)
             self.place.setToolTip(f"{tooltips.PROJECT}\n{text}")
