@@ -348,19 +348,13 @@ class Session:
 
     @property
     def project_folder(self) -> Path | None:
-        """Where the work on the image at hand is kept; None where nothing is."""
-        if self._journal is None or self.image is None:
-            return None
-        return self._journal.place_of(self.image) if self.book is None else self._folder_of(self.book)
+        """Where the work on the image at hand is kept; None where nothing is, or while that is looked for."""
+        return None if self.book is None or self.book.log.project is None else self.book.log.project.folder
 
     @property
     def is_read_only(self) -> bool:
         """Whether another window works on the image at hand, so that nothing can be changed here."""
         return self.book is not None and self.book.log.is_read_only
-
-    @staticmethod
-    def _folder_of(book: ObjectBook) -> Path | None:
-        return None if book.log.project is None else book.log.project.folder
 
     def try_writing_again(self) -> bool:
         """Write what could not be written so far; True if all is on disk then."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from napari_simmat.errors import ImageError
 from napari_simmat.images.camera import Camera
@@ -17,10 +19,13 @@ from napari_simmat.images.image import Channel
 from napari_simmat.images.missing import as_measured, said_of_missing
 from napari_simmat.images.physics.reflectance import Reflectance
 
-__all__ = ["MAX_BYTES", "Raw", "reason", "require_size"]
+__all__ = ["MAX_BYTES", "MEMORY_VARIABLE", "Raw", "memory_budget", "reason", "require_size"]
 
 MAX_BYTES = 4 << 30
 """The largest decoded image: images are held in memory as a whole."""
+
+MEMORY_VARIABLE = "NAPARI_SIMMAT_MEMORY_MB"
+"""Megabytes that an image may take, where the user knows better."""
 
 # A small file that unpacks to this many bytes, and this many times its own length, was made to fill the
 # memory: what deflate packs best, zeros, it packs a thousandfold.
@@ -101,13 +106,21 @@ def _without_indices(array: Any, indices: tuple[int, ...], axis: int) -> Any:
     return da.delete(array, indices, axis) if is_lazy(array) else np.delete(array, indices, axis)
 
 
+def memory_budget() -> int:
+    """Bytes that an image may take: half of the memory that is free, at most `MAX_BYTES`, or what the user says."""
+    told = os.environ.get(MEMORY_VARIABLE, "")
+    if told.isdecimal():
+        return int(told) << 20
+    return min(MAX_BYTES, int(psutil.virtual_memory().available) // 2)
+
+
 def require_size(path: Path, shape: tuple[int, ...], itemsize: int) -> None:
     """Refuse a shape that is empty or that cannot be meant, before anything is allocated.
 
     Raises
     ------
     ImageError
-        If there is no pixel, or more of them than `MAX_BYTES` or than the file can really hold.
+        If there is no pixel, or more of them than `memory_budget` allows or than the file can really hold.
     """
     if not shape or min(shape) < 1:
         raise ImageError(f"{path.name} declares an image of shape {shape}, expected at least one pixel.")
@@ -115,8 +128,12 @@ def require_size(path: Path, shape: tuple[int, ...], itemsize: int) -> None:
     for length in shape:
         size *= length
     declared = f"{path.name} declares an image of shape {shape}, which is {size / 2**30:.1f} GiB in memory"
-    if size > MAX_BYTES:
-        raise ImageError(f"{declared}, more than the {MAX_BYTES >> 30} GiB that can be opened; crop it.")
+    most = memory_budget()
+    if size > most:
+        raise ImageError(
+            f"{declared}, more than the {most / 2**30:.1f} GiB that can be opened here; crop it, or give it more memory "
+            f"with {MEMORY_VARIABLE} (in MB)."
+        )
     stored = path.stat().st_size
     if size > SUSPICIOUS_BYTES and size > SUSPICIOUS_RATIO * stored:
         raise ImageError(

@@ -16,7 +16,7 @@ from napari_simmat.images.files.contents import SUFFIXES
 from napari_simmat.images.image import Channel
 from napari_simmat.images.lazy import IN_MEMORY_BYTES
 from napari_simmat.images.physics.angles import numbers_in
-from napari_simmat.images.raw import MAX_BYTES, Raw
+from napari_simmat.images.raw import Raw, memory_budget
 from napari_simmat.images.roles import COLOURS
 
 __all__ = ["Skeleton", "groups_by_number", "image_files", "stacked"]
@@ -89,7 +89,7 @@ def stacked(paths: Sequence[Path], names: Sequence[str]) -> Raw:
             )
         arrays.append(array)
         channels += [Channel(f"{colour} {name}".strip(), role=colour) for colour in colours]
-        if sum(each.nbytes for each in arrays) > MAX_BYTES and not is_lazy(array):
+        if sum(each.nbytes for each in arrays) > memory_budget() and not is_lazy(array):
             raise ImageError(
                 f"{path.name} and the files before it do not fit into memory together; crop them."
             )

@@ -97,6 +97,7 @@ class HistorySection(Section):
         annotator = controller.annotator
         annotator.history_changed.connect(self._show)
         annotator.image_changed.connect(self._show)
+        annotator.opened.connect(self._show)
         self._show()
 
     def go_to(self, row: int) -> None:
