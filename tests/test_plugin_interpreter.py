@@ -66,3 +66,32 @@ def test_full_collections_wait_for_long_jobs_only(qtbot, kind, is_long):
     executor.stop()
     qtbot.waitUntil(lambda: not any(worker.is_alive for worker in executor.workers))
     assert gc.get_threshold()[2] != NEVER
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_mask_of_a_draft_is_shown_before_the_image_is_encoded(qtbot, fails):
+    executor, seen = Executor(), []
+
+    def look(progress):
+        if fails:
+            raise ValueError("wrong")
+
+    def show(result):
+        qtbot.wait(100)  # as napari makes a layer
+        seen.append("shown")
+
+    executor(Job("draft", "looking", look, show, failed=show))
+    executor(Job("encode", "encoding", lambda progress: seen.append("encoding"), lambda _: None))
+    qtbot.waitUntil(lambda: len(seen) == 2)
+    assert seen == ["shown", "encoding"]
+    executor.stop()
+    qtbot.waitUntil(lambda: not any(worker.is_alive for worker in executor.workers))
+
+
+def test_encoding_waits_for_no_draft_that_never_comes(qtbot):
+    executor, seen = Executor(), []
+    executor._draft_is_shown.clear()
+    executor(Job("encode", "encoding", lambda progress: 1, seen.append))
+    qtbot.waitUntil(lambda: seen == [1])
+    executor.stop()
+    qtbot.waitUntil(lambda: not any(worker.is_alive for worker in executor.workers))

@@ -435,7 +435,7 @@ class Controller(QObject):
         else:
             is_first = self.annotator.is_drafting
             self._prompt_later.start(_FIRST_PROMPT_MS if is_first else _PROMPT_MS)
-            self._hold.begin(LONG_MS if is_first else SHORT_MS)
+            self._hold.begin(LONG_MS if is_first else SHORT_MS, all_of_it=is_first)
 
     def _show_prompt(self) -> None:
         self._prompt_later.stop()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -18,6 +20,9 @@ DRAWING = ("show", "ranges", "legend", "limits", "spectrum", "statistics", "hist
 
 ENCODING = ("draft", "encode", "ahead")
 """Kinds of jobs that make the model see an image, during which drafts are answered with."""
+
+_SHOWN_S = 0.3
+"""How long encoding waits at most for the mask of a draft to be shown."""
 
 LONG = ("train", "attribution")
 """Kinds of jobs that people start and then go on clicking."""
@@ -41,6 +46,8 @@ class Executor(QObject):
         self._encoding = Worker("simmat-encodes", self, prepare=take_threads)
         self._learning = Worker("simmat-learns", self, prepare=partial(take_threads, spare=1))
         self._drawing = Worker("simmat-draws", self)
+        self._draft_is_shown = threading.Event()
+        self._draft_is_shown.set()  # none is under way
         for worker in self.workers:
             worker.changed.connect(self.changed)
 
@@ -48,6 +55,11 @@ class Executor(QObject):
         """Run a job on the thread for its kind."""
         if job.kind in DRAWING:
             self._drawing.submit(job)
+        elif job.kind == "draft":
+            self._draft_is_shown.clear()
+            self._encoding.submit(_undisturbed(_and_then(self._draft_is_shown.set, job)))
+        elif job.kind == "encode":
+            self._encoding.submit(_undisturbed(self._after_draft(job)))
         elif job.kind in ENCODING:
             self._encoding.submit(_undisturbed(job))
         elif job.kind in LONG:
@@ -73,6 +85,33 @@ class Executor(QObject):
         """Cancel everything and end all threads at their next step; returns at once."""
         for worker in self.workers:
             worker.stop()
+
+    def _after_draft(self, job: Job) -> Job:
+        """Encoding would take the cores that the window needs for the mask of a draft, so that comes first."""
+
+        def work(progress: Progress) -> object:
+            self._draft_is_shown.wait(_SHOWN_S)
+            return job.work(progress)
+
+        return replace(job, work=work)
+
+
+def _and_then(also: Callable[[], object], job: Job) -> Job:
+    """A job after which something else is done, whatever came of it."""
+
+    def take(result: object) -> None:
+        try:
+            job.take(result)
+        finally:
+            also()
+
+    def failed(error: Exception) -> None:
+        try:
+            job.failed(error)
+        finally:
+            also()
+
+    return replace(job, take=take, failed=failed)
 
 
 def _undisturbed(job: Job) -> Job:

@@ -113,8 +113,11 @@ class Footer(QWidget):
         self._row.setVisible(self._job() is not None)
 
     def _show_step(self, step: int, total: int, loss: float = 0.0) -> None:
+        # Left to itself the bar has itself, and with it the window, drawn on the spot; so it comes with the next picture.
+        self.bar.setUpdatesEnabled(False)
         self.bar.setRange(0, max(total, 1))
         self.bar.setValue(step)
+        self.bar.setUpdatesEnabled(True)
 
     def _job(self) -> Job | None:
         job: Any = self._controller.executor.current

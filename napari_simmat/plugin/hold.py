@@ -2,6 +2,9 @@
 
 Every press of the mouse has vispy draw the canvas anew although nothing has changed. Where that is done in software it
 takes all cores, and what the model answers in a fiftieth of a second then comes after four times as long.
+
+While a draft is made this goes for the whole window: it puts the canvas together with everything around it, so a label
+that says something else costs as much as a picture.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ class Hold(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._canvas: Any = None
+        self._window: QWidget | None = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.end)
@@ -36,16 +40,23 @@ class Hold(QObject):
         if self._canvas is not None:
             self._canvas.destroyed.connect(self._forget)
 
-    def begin(self, most_ms: int = SHORT_MS) -> None:
-        """From now on, for so many milliseconds at most."""
-        if self._canvas is not None:
-            self._canvas.setUpdatesEnabled(False)
-            self._timer.start(most_ms)
+    def begin(self, most_ms: int = SHORT_MS, *, all_of_it: bool = False) -> None:
+        """From now on, for so many milliseconds at most; the canvas, or all of the window."""
+        if self._canvas is None:
+            return
+        self._canvas.setUpdatesEnabled(False)
+        if all_of_it and self._window is None:
+            self._window = self._canvas.window()
+            self._window.setUpdatesEnabled(False)
+        self._timer.start(most_ms)
 
     def end(self) -> None:
         """Draw what was held back."""
         if self._timer.isActive():
             self._timer.stop()
+        window, self._window = self._window, None
+        if window is not None:
+            window.setUpdatesEnabled(True)  # first: as long as it is held, the canvas is as well
         if self._canvas is not None and not self._canvas.updatesEnabled():
             self._canvas.setUpdatesEnabled(True)
 
@@ -56,4 +67,4 @@ class Hold(QObject):
 
     def _forget(self) -> None:
         self._timer.stop()
-        self._canvas = None
+        self._canvas = self._window = None

@@ -5,7 +5,7 @@ happens to make the next one, and for a third of a second no other thread runs, 
 while a long job runs; the usual small ones, which look at what was made lately, go on.
 
 A thread that wants to run Python waits for the one that does, up to five milliseconds each time, and a draft asks some
-dozen times while the window is being drawn.
+hundred times while the window is being drawn.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 NEVER = 1_000_000_000
-SHORT_TURN_S = 0.001
+SHORT_TURN_S = 0.0001
 
 
 class WhileAnybodyIsIn:

@@ -17,6 +17,7 @@ from psygnal import Signal
 from napari_simmat.annotator import LabelTarget
 from napari_simmat.inference import Prompt
 from napari_simmat.plugin.geometry import TRANSFORM_EVENTS, follow, plane_transform
+from napari_simmat.plugin.later import put_off_tools
 
 POSITIVE, NEGATIVE, MASK = "#2ecc71", "#ff4757", "#00d8ff"
 OWNED = "napari-simmat"
@@ -242,6 +243,8 @@ class Stage:
         maker = {"labels": Labels, "points": Points, "shapes": Shapes}[kind]
         placed = plane_transform(self._image_layer, self.origin)
         layer = maker(data, metadata={OWNED: True}, **placed, **options)
+        if isinstance(layer, Labels):
+            put_off_tools(layer)
         chosen = self._viewer.layers.selection
         before = list(chosen)
         # napari selects what is added; as it is not to stay so, the window need not show it for each of three layers.
