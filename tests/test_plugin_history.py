@@ -176,7 +176,7 @@ def test_the_panel_says_where_work_is_kept_and_a_second_window_only_shows_it(ope
     second.until(lambda: second.panel.resume.isVisible())
     second.panel.resume.resume.click()
     second.ready()
-    assert "Another window works on balls.tif.simmat" in second.said
+    assert "Another window works on balls.tif:" in second.said
     assert second.panel.history.note.isVisible()
     assert not first.panel.history.note.isVisible()
     assert not second.layer.editable

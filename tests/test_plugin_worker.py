@@ -167,3 +167,17 @@ def test_a_result_on_its_way_is_not_taken_after_the_stop(qtbot):
     qtbot.waitUntil(lambda: not worker.is_alive)
     qtbot.wait(10)
     assert heard == []
+
+
+@pytest.mark.parametrize("end", [SystemExit(3), KeyboardInterrupt(), MemoryError(), ZeroDivisionError()])
+def test_whatever_ends_a_job_the_next_one_is_done(worker, qtbot, end):
+    failures, taken = [], []
+
+    def die(progress):
+        raise end
+
+    worker.submit(Job("answer", "", work=die, take=taken.append, failed=failures.append))
+    worker.submit(Job("encode", "", work=lambda progress: 5, take=taken.append))
+    qtbot.waitUntil(lambda: taken == [5])
+    assert len(failures) == 1
+    assert isinstance(failures[0], Exception)

@@ -544,7 +544,9 @@ class Session:
         taken = job.take
 
         def take(result: object) -> None:
-            if self._jobs.get(job.kind) is job:
+            if job.cancel.is_set():  # it was done before it could stop
+                failed(Cancelled(f"{job.title} was cancelled."))
+            elif self._jobs.get(job.kind) is job:
                 del self._jobs[job.kind]
                 taken(result)
 
@@ -588,4 +590,6 @@ def sentence_for(job: Job, error: Exception) -> str:
     """What to tell people about an error: its own sentence if it has one."""
     if isinstance(error, SimmatError):
         return str(error)
+    if isinstance(error, MemoryError):
+        return f"{job.title} failed: there is not enough memory; close other programs or images, or work on a part of it."
     return f"{job.title} failed: {type(error).__name__}: {error}"

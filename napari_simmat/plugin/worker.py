@@ -147,8 +147,11 @@ class _Thread(threading.Thread):
             if self._prepare is not None:
                 self._prepare()
             result = job.work(lambda *report: self._tell(lambda o: o._reported.emit(job, *report)))
-        except Exception as error:
-            failure = error
+        except BaseException as error:  # whatever it is, the thread must live on: others wait for their jobs
+            is_usual = isinstance(error, Exception)
+            failure = (
+                error if is_usual else RuntimeError(f"it was ended by {type(error).__name__} {error}".strip())
+            )
             self._running = None
             self._tell(lambda o: o._raised.emit(job, failure))
         else:
