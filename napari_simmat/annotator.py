@@ -250,8 +250,7 @@ class Annotator(Attributing):
         return self._go("redo")
 
     def _go(self, kind: Literal["undo", "redo"]) -> Step | None:
-        if self.waiting is not None:
-            self.resume()
+        self.resume()
         book = self.book
         if book is None:
             return None
@@ -282,9 +281,8 @@ class Annotator(Attributing):
         """Write the labels of this image to a file; see `napari_simmat.exporters.export`."""
         self.sync_labels()
         count = export(self.labels, self._need_image(), format, path)
-        if not self.is_read_only:
-            details = {"path": str(path), "format": format, "objects": count}
-            self._write(Step("export", details=details))
+        details = {"path": str(path), "format": format, "objects": count}
+        self._write(Step("export", details=details))
         return count
 
     def _nothing_answers(self) -> None:
@@ -297,7 +295,7 @@ class Annotator(Attributing):
             return
         try:
             self.accept(waiting[0])
-        except PromptError as error:  # nobody waits for this call to return
+        except SimmatError as error:  # nobody waits for this call to return
             self.problem.emit(str(error))
 
     # --------------------------------------------------------------- learning
@@ -413,13 +411,13 @@ class Annotator(Attributing):
         self.reports.append(report)
         details = {**details, "kept": report.kept}
         if not report.kept:
-            self._write_unless_read_only(Step("train", details={**details, "by itself": True}))
+            self._write(Step("train", details={**details, "by itself": True}))
         else:
             name = self.versions.training_name(report.mode)
             version = self.versions.add(adapter, name, report=report, parent=start)
             if self.versions.current is start:  # else the user went elsewhere meanwhile
                 was = Was(start.to_dict(), version.to_dict())
-                self._write_unless_read_only(Step("train", version=was, details=details))
+                self._write(Step("train", version=was, details=details))
                 self.versions.use(version)
                 self._adapter_changed()
             else:
@@ -428,11 +426,6 @@ class Annotator(Attributing):
         if self._quick_is_due:
             self._quick_is_due = False
             self._train_if_wanted()
-
-    def _write_unless_read_only(self, step: Step) -> None:
-        """Adapters belong to the session: who may only look may train, and it is not kept."""
-        if not self.is_read_only:
-            self._write(step)
 
     def _job_failed(self, job: Job, error: Exception) -> None:
         super()._job_failed(job, error)

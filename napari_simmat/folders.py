@@ -7,6 +7,9 @@ from pathlib import Path
 
 import platformdirs
 
+PROJECT_SUFFIX = ".simmat"
+"""Of the folder beside an image that holds the work on it."""
+
 HOME_VARIABLE = "NAPARI_SIMMAT_HOME"
 
 

@@ -73,9 +73,7 @@ def test_thousands_of_objects_of_another_layer_are_taken_over_with_one_write(cro
     monkeypatch.setattr(
         Store,
         "append",
-        lambda self, row, steps: (
-            written.extend(len(step.changes) for step in steps) or append(self, row, steps)
-        ),
+        lambda self, items: written.extend(len(step.changes) for _, step in items) or append(self, items),
     )
     annotator.attach(ArrayTarget(labels.copy()))
     assert written == [5625]

@@ -20,7 +20,7 @@ from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco
 
 from napari_simmat.annotator import Annotator, ArrayTarget
-from napari_simmat.errors import ProjectError, PromptError
+from napari_simmat.errors import ImageError, ProjectError, PromptError
 from napari_simmat.images import open_image, sample_path
 from napari_simmat.journal import Change, Journal, ObjectState, Project, Step, Was, row_of
 from napari_simmat.journal.project import JOURNAL, PATIENCE_S, RESERVE
@@ -224,7 +224,7 @@ def test_a_second_window_only_shows_a_project(scene):
     second = Annotator(opened(scene), journal=Journal())
     told = []
     second.problem.connect(told.append)
-    assert second.is_read_only
+    assert second.refusal
     assert set(second.objects) == {1}
     second.click(*BALLS[2][:2])  # whoever may look may try
     with pytest.raises(ProjectError, match="open in another window"):
@@ -241,7 +241,7 @@ def test_a_second_window_only_shows_a_project(scene):
     accept(first, 2)
     first.close()
     third = Annotator(opened(scene), journal=Journal())
-    assert not third.is_read_only
+    assert not third.refusal
     assert set(third.objects) == {1, 2}
     third.close()
 
@@ -268,7 +268,10 @@ def test_objects_of_another_content_are_told_of_and_only_taken_over_if_that_is_w
     changed = Annotator(opened(scene), journal=Journal())
     assert not changed.objects
     assert changed.book.former.objects == 2
-    assert changed.bring_former() == 2
+    came = []
+    changed.brought.connect(came.append)
+    changed.bring_former()
+    assert came == [2]
     np.testing.assert_array_equal(changed.labels, labels)
     changed.undo()
     assert not changed.objects
@@ -323,7 +326,7 @@ def test_work_can_wait_for_an_answer_and_be_set_aside(scene):
 # ------------------------------------------------------------------ disks
 
 
-def full(self, image, steps):
+def full(self, items):
     error = sqlite3.OperationalError("database or disk is full")
     error.sqlite_errorcode = sqlite3.SQLITE_FULL
     raise error
@@ -339,7 +342,7 @@ def test_what_a_full_disk_does_not_take_is_kept_elsewhere_and_told_until_it_is_w
         patched.setattr(
             Store,
             "append",
-            lambda self, *a: (full if "simmat" in str(self.path.parent) else append)(self, *a),
+            lambda self, *a: (full if str(self.path.parent).endswith(".simmat") else append)(self, *a),
         )
         accept(annotator, 2)
         assert set(annotator.objects) == {1, 2}  # work goes on
@@ -364,7 +367,7 @@ def test_what_was_kept_elsewhere_comes_back_in_the_next_session(scene, monkeypat
         patched.setattr(
             Store,
             "append",
-            lambda self, *a: (full if "simmat" in str(self.path.parent) else append)(self, *a),
+            lambda self, *a: (full if str(self.path.parent).endswith(".simmat") else append)(self, *a),
         )
         accept(annotator, 2)
         annotator.close()
@@ -383,7 +386,7 @@ def test_a_drive_that_does_not_answer_keeps_nobody_waiting(scene, monkeypatch):
     append, hanging = Store.append, [True]
 
     def hang(self, *arguments):
-        while "simmat" in str(self.path.parent) and hanging[0]:
+        while str(self.path.parent).endswith(".simmat") and hanging[0]:
             time.sleep(0.01)
         return append(self, *arguments)
 
@@ -422,7 +425,7 @@ def test_a_file_system_without_write_ahead_logs_has_a_rollback_journal(tmp_path,
     monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, **k, factory=NoWal))
     with closing(Store(tmp_path / "journal.sqlite")) as store:
         assert store.mode == "delete"
-        store.append(row_of(balls()), [Step("accept", changes=(Change(None, state()),), number=1)])
+        store.append([(row_of(balls()), Step("accept", changes=(Change(None, state()),), number=1))])
         assert [step.kind for step in store.read(balls().identity).steps] == ["accept"]
 
 
@@ -508,7 +511,7 @@ def test_an_object_whose_clicks_cannot_be_read_comes_back_without_them(tmp_path)
         odd = ObjectState.of(
             1, (slice(2, 5), slice(2, 5)), np.ones((3, 3), bool), source="clicks", prompt={"labels": [7]}
         )
-        store.append(row_of(image), [Step("accept", changes=(Change(None, odd),), number=1)])
+        store.append([(row_of(image), Step("accept", changes=(Change(None, odd),), number=1))])
     folder = tmp_path / f"{image.identity}.simmat"
     folder.mkdir()
     os.replace(tmp_path / "journal.sqlite", folder / JOURNAL)
@@ -524,8 +527,8 @@ def test_an_object_whose_clicks_cannot_be_read_comes_back_without_them(tmp_path)
 def test_steps_are_not_written_twice(tmp_path):
     with closing(Store(tmp_path / "journal.sqlite")) as store:
         step = Step("prompt", prompt=Was(None, {"points": [[1, 2]], "labels": [1]}), number=1)
-        store.append(row_of(balls()), [step])
-        store.append(row_of(balls()), [step])
+        store.append([(row_of(balls()), step)])
+        store.append([(row_of(balls()), step)])
         assert len(store.read(balls().identity).steps) == 1
 
 
@@ -536,7 +539,7 @@ def test_a_project_writes_from_the_threads_it_was_given_and_gives_them_back(tmp_
     project = Project(tmp_path / "a.simmat")
     project.commit(row_of(balls()), Step("accept", changes=(Change(None, state()),)))
     assert threading.active_count() == before + 1
-    assert project.close()
+    assert project.close() == ""
     assert threading.active_count() == before
 
 
@@ -582,3 +585,31 @@ def test_the_place_of_a_project_is_noted_for_the_doctor(scene):
     accept(annotator, 1)
     annotator.close()
     assert known_projects() == [Path(f"{scene}.simmat")]
+
+
+# ------------------------------------------------------------------ beside the images
+
+
+def test_projects_beside_images_are_no_images(tmp_path):
+    from napari_simmat.images import open_dataset
+    from napari_simmat.images.unlabelled import image_paths
+
+    folder = tmp_path / "dataset"
+    shutil.copytree(sample_path("camouflage-train"), folder)
+    before = image_paths(folder), [item.image_path for item in open_dataset(folder)]
+    annotator = Annotator(open_image(before[0][0]), journal=Journal())
+    annotator.click(50, 50)
+    annotator.close()
+    assert list((folder / "images").glob("*.simmat"))
+    assert (image_paths(folder), [item.image_path for item in open_dataset(folder)]) == before
+
+
+def test_a_project_opens_the_image_that_it_belongs_to(scene):
+    annotator = Annotator(opened(scene), journal=Journal())
+    annotator.click(*BALLS[1][:2])
+    folder = annotator.project_folder
+    annotator.close()
+    assert open_image(folder, channel_axis=0).identity == opened(scene).identity
+    scene.unlink()
+    with pytest.raises(ImageError, match=r"there is no balls\.tif beside it"):
+        open_image(folder)

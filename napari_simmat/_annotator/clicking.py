@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from psygnal import Signal
 
 from napari_simmat._annotator.jobs import Executor, Job, Progress, run_now
 from napari_simmat._annotator.session import Session
-from napari_simmat.errors import ProjectError, PromptError, SimmatError
+from napari_simmat.errors import PromptError, SimmatError
 from napari_simmat.inference import Prompt, Segmenter
 from napari_simmat.journal import Step, Was
 from napari_simmat.journal.steps import Kind
@@ -74,7 +73,6 @@ class Clicking(Session):
         super().__init__(adapter=adapter, journal=journal, executor=executor, device=device)
         self.answer: Answer | None = None
         self._prompt = Prompt()
-        self._unwritten: list[Step] = []  # clicks on an image that is still being opened
 
     def set_image(self, image: MultiChannelImage | None) -> None:
         """Work on this image from now on; None puts the present one away. The clicks on each stay its own."""
@@ -99,6 +97,7 @@ class Clicking(Session):
         PromptError
             If the point is outside of the image.
         """
+        self.resume()  # whoever clicks without answering goes on with what there was
         height, width = self._need_image().shape
         if not (-0.5 <= y < height - 0.5 and -0.5 <= x < width - 0.5):
             raise PromptError(
@@ -115,6 +114,7 @@ class Clicking(Session):
         PromptError
             If no pixel of the image is inside of the box.
         """
+        self.resume()
         height, width = self._need_image().shape
         if not np.isfinite((y0, x0, y1, x1)).all():
             raise PromptError(f"The box {(y0, x0, y1, x1)} is not made of numbers; drag it over the object.")
@@ -127,6 +127,7 @@ class Clicking(Session):
 
     def set_prompt(self, prompt: Prompt) -> None:
         """Ask with all the clicks of another prompt at once, for example one from the journal."""
+        self.resume()
         self._push(prompt)
 
     def preview(self, y: float, x: float) -> bool:
@@ -201,21 +202,12 @@ class Clicking(Session):
             self._ask()
 
     def _push(self, prompt: Prompt) -> None:
-        if self.waiting is not None:
-            self.resume()
         self._write_prompt("prompt", prompt)
         self._take_prompt(prompt)
 
     def _write_prompt(self, kind: Kind, prompt: Prompt) -> None:
-        """Write that the clicks are going to be others. Who may only look may click: it changes nothing that is kept."""
-        step = Step(kind, prompt=Was(_told(self.prompt), _told(prompt)))
-        if self.book is None:
-            self._unwritten.append(step)
-        elif not self.is_read_only:
-            with suppress(
-                ProjectError
-            ):  # another window was there first; objects are refused, clicks are not
-                self._write(step)
+        """Write that the clicks are going to be others."""
+        self._write(Step(kind, prompt=Was(_told(self.prompt), _told(prompt))))
 
     def _take_prompt(self, prompt: Prompt) -> None:
         self._prompt = prompt
@@ -223,7 +215,6 @@ class Clicking(Session):
         self._ask()
 
     def _leave_prompt(self) -> None:
-        self._unwritten.clear()
         self._take_prompt(Prompt())
 
     def _bring_prompt(self) -> None:
@@ -238,18 +229,15 @@ class Clicking(Session):
 
     def resume(self) -> None:
         """Go on with the work of an earlier session; nothing happens where none is waiting."""
-        if self.waiting is None:
-            return
-        super().resume()
-        steps, self._unwritten = self._unwritten, []
-        if not steps:
-            self._bring_prompt()
-        elif self.book is not None and not self.is_read_only:
-            first = steps[0]
-            before = self.book.log.prompt
-            steps[0] = replace(first, prompt=Was(before, first.prompt.after if first.prompt else None))
-            for step in steps:
-                self._write(step)
+        if self.waiting is not None:
+            super().resume()
+            if self.prompt.is_empty:  # else somebody has clicked while the image was being opened
+                self._bring_prompt()
+
+    def start_empty(self) -> None:
+        """Begin anew where work of an earlier session is waiting; that stays in the project, and undo brings it back."""
+        super().start_empty()
+        self._take_prompt(Prompt())
 
     def _ask(self) -> None:
         """Have the present prompt answered; without one there is no mask."""

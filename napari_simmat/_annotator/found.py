@@ -55,7 +55,7 @@ def open_book(
     project, problem = journal.project(image), ""
     try:
         story = journal.read(image)
-    except ProjectError as error:
+    except (ProjectError, OSError) as error:
         story, problem = Story(), str(error)
     adapters, missing = _adapters(project, story)
     book = ObjectBook(image, story, log=Log(row_of(image), story, project), on_problem=on_problem)
@@ -74,6 +74,8 @@ def _adapters(project: Project, story: Story) -> tuple[tuple[Kept, ...], list[st
                 if adapter.fingerprint != told["fingerprint"]:
                     raise AdapterError(f"{path.name} does not hold what was written there.")
                 found.append(Kept(adapter, told))
+            else:
+                raise AdapterError(f"its file {path.name} is not there.")
         except AdapterError as error:
             problems.append(f"The adapter {told['name']!r} did not come back: {error}")
     return tuple(found), problems

@@ -42,9 +42,13 @@ class Log:
         return not self.done and not self.undone and not self.number
 
     @property
-    def is_read_only(self) -> bool:
-        """Whether another window works on this."""
-        return self.project is not None and self.project.is_read_only
+    def refusal(self) -> str:
+        """Why nothing may be done here, in one sentence; "" if it may."""
+        return "" if self.project is None else self.project.refusal
+
+    def is_as_left(self) -> bool:
+        """Whether nobody else has worked on this since it was put away; for any thread."""
+        return self.project is None or self.project.is_as_left()
 
     def add(self, step: Step) -> Step:
         """Write what is to be done now; when this returns it may be shown as done.
@@ -59,6 +63,9 @@ class Log:
         else:
             step = step.numbered(self.number + 1, time.time())
         self.number = step.number
+        if step.details.get("all"):
+            self.done.clear()
+            self.undone.clear()
         if step.kind == "undo":
             self.done.pop()
             self.undone.append(step)

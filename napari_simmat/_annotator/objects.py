@@ -226,6 +226,7 @@ class ObjectBook:
         known[own] = 0
         known[new] = number
         self._note(note)
+        self._keep_snapshot()
         return number
 
     def erase(self, label: int) -> None:
@@ -272,10 +273,11 @@ class ObjectBook:
         return wanted[0]
 
     def set_aside(self) -> None:
-        """Take all objects out; undo brings them back."""
+        """Take all objects and the clicks on the next one out; undo brings them back."""
         self.sync()
-        if self.notes:
-            self._change("set aside", [(note, None) for note in self.notes.values()])
+        prompt = None if self.log.prompt is None else Was(self.log.prompt, None)
+        if self.notes or prompt is not None:
+            self._change("set aside", [(note, None) for note in self.notes.values()], prompt=prompt)
 
     def bring(self, states: Sequence[ObjectState]) -> int:
         """Take objects over that were kept elsewhere; numbers that are taken become new ones.
@@ -290,7 +292,10 @@ class ObjectBook:
         taken = self.known != 0
         highest = max(self._highest, *(state.label for state in states)) if states else 0
         for state in states:
-            note = Note.from_state(state)
+            try:
+                note = Note.from_state(state)
+            except (ValueError, SimmatError):
+                continue
             if state.window[2] > taken.shape[0] or state.window[3] > taken.shape[1]:
                 continue
             crop = note.crop & ~taken[note.window]
@@ -306,30 +311,42 @@ class ObjectBook:
             self._change("import", pairs)
         return len(pairs)
 
-    def write_all(self) -> None:
-        """Write all objects and clicks as they are, where the journal knows nothing of them; no gesture to be undone."""
+    def write_all(self, *, bridges: int = 0) -> None:
+        """Write all that is known, where the journal does not hold it; no gesture to be undone.
+
+        Parameters
+        ----------
+        bridges : int
+            How many damaged steps and states it makes up for.
+        """
         changes = tuple(Change(None, state) for state in self.states)
         prompt, version = (Was(None, each) for each in (self.log.prompt, self.log.version))
-        self.log.add(
-            Step("import", changes=changes, prompt=prompt, version=version, details={"by itself": True})
-        )
+        details = {"by itself": True, "all": True, "bridges": bridges}
+        self.log.add(Step("import", changes=changes, prompt=prompt, version=version, details=details))
+        self._keep_snapshot(now=True)
 
     def take_back(self, step: Step) -> None:
-        """Make the objects what an undoing or redoing step says, and write it.
+        """Make the objects what an undoing or redoing step says, and write it before.
 
         Raises
         ------
         ProjectError
-            If another window works on this image.
+            It cannot be done, or another window works on this image; nothing was changed.
         """
+        try:
+            pairs = [
+                (
+                    None if change.before is None else self.notes.get(change.label),
+                    None if change.after is None else Note.from_state(change.after),
+                )
+                for change in step.changes
+            ]
+        except ValueError as error:
+            raise ProjectError(
+                f"What was there before is damaged in the journal ({error}), so this cannot be taken back."
+            ) from error
+        self._check_pairs(pairs)
         self.log.add(step)
-        pairs = [
-            (
-                None if change.before is None else self.notes.get(change.label),
-                None if change.after is None else Note.from_state(change.after),
-            )
-            for change in step.changes
-        ]
         self._apply(pairs)
         self._keep_snapshot()
 
@@ -390,10 +407,21 @@ class ObjectBook:
             [label for label in labels if label not in boxes],
         )
 
-    def _change(self, kind: Kind, pairs: Sequence[tuple[Note | None, Note | None]]) -> None:
+    def _change(
+        self, kind: Kind, pairs: Sequence[tuple[Note | None, Note | None]], *, prompt: Was | None = None
+    ) -> None:
         """Write changes and make them."""
-        self._log(kind, pairs)
+        self._check_pairs(pairs)
+        self._log(kind, pairs, prompt=prompt)
         self._apply(pairs)
+        self._keep_snapshot()
+
+    def _check_pairs(self, pairs: Sequence[tuple[Note | None, Note | None]]) -> None:
+        """Refuse what the target cannot hold, before anything is written."""
+        dtype = label_array(self.target).dtype
+        for _, new in pairs:
+            if new is not None:
+                self._check_holds(dtype, new.label)
 
     def _log(
         self,
@@ -420,7 +448,6 @@ class ObjectBook:
         found[np.isin(found, gone)] = 0
         for _, new in pairs:
             if new is not None:
-                self._check_holds(data.dtype, new.label)
                 rows, columns = new.window
                 part = found[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
                 part[new.crop] = new.label

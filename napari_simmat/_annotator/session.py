@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from napari_simmat.errors import AdapterError, Cancelled, ImageError, ProjectErr
 from napari_simmat.images import ModalityProfile, MultiChannelImage
 from napari_simmat.inference import Segmenter, is_at_hand, warm_up
 from napari_simmat.inference.compute import take_threads
-from napari_simmat.journal import Journal, Step, Was
+from napari_simmat.journal import Journal, Step, Story, Was
 from napari_simmat.models import Adapter, load_base_model
 from napari_simmat.models.transfer import canonical_name
 
@@ -34,6 +35,7 @@ class Session:
 
     image_changed = Signal(object)
     found = Signal(object)  # Found: work of an earlier session that waits for `resume` or `start_empty`
+    brought = Signal(int)  # number of objects of a former content of the file that were taken over
     opened = Signal(int)  # number of objects that came back from the journal
     encoded = Signal(object)  # the Segmenter that answers from now on
     objects_changed = Signal()
@@ -65,6 +67,9 @@ class Session:
         self._execute = executor
         self._device = device
         self._jobs: dict[Kind, Job] = {}
+        self._queued: dict[
+            str, list[Step]
+        ] = {}  # gestures on images that are still being opened, by identity
         self._untrained: Callable[[], Adapter] = lambda: Adapter.untrained(self._need_image())
         # Whoever has jobs done on the spot waits for each of them, also for what may never be needed.
         self._works_ahead = executor is not run_now
@@ -75,6 +80,8 @@ class Session:
         """Work on this image from now on; None puts the present one away."""
         if self.book is not None:
             self.book.close()
+            if self.book.log.project is not None:
+                self.book.log.project.rest()
             if self.book.is_blank:  # of a stack or a large image many are looked at and few worked on
                 self._books.pop(self.book.image.identity, None)
         for kind in ("open", "draft", "encode", "answer", "ahead"):
@@ -215,6 +222,7 @@ class Session:
         before = self.versions.current
         if not go() or before is None or self.versions.current is None:
             return False
+        # Nothing was shown yet: the window hears of it below.
         self._write(Step("adapter", version=Was(before.to_dict(), self.versions.current.to_dict())))
         return self._adapter_changed()
 
@@ -259,7 +267,7 @@ class Session:
 
         def work(progress: Progress) -> Found:
             book = books.get(image.identity)
-            if book is not None:
+            if book is not None and book.log.is_as_left():
                 return Found(book)
             return open_book(image, journal, on_problem=self.problem.emit)
 
@@ -282,12 +290,17 @@ class Session:
         if found is None:
             return
         book = found.book
-        self.book = self._books.setdefault(book.image.identity, book)
+        self.book = self._books[book.image.identity] = book
         for sentence in book.problems_found():
             self.problem.emit(sentence)
         self._bring_back(found.adapters, book.log.version)
-        if found.story.is_foreign and not book.log.is_read_only:
-            book.write_all()
+        if found.story.is_foreign or found.story.bridges:
+            with suppress(ProjectError):  # another window works on it: it knows as much
+                book.write_all(bridges=found.story.bridges)
+        for step in self._queued.pop(book.image.identity, []):
+            if step.prompt is not None:  # made when it was not known yet what was there
+                step = replace(step, prompt=Was(book.log.prompt, step.prompt.after))
+            self._write(step)
         self._tell_trouble()
         self.opened.emit(book.restored)
         self.objects_changed.emit()
@@ -296,38 +309,47 @@ class Session:
             self._encode(is_drafted=True)
 
     def start_empty(self) -> None:
-        """Begin anew where work of an earlier session is waiting; that stays in the project, and undo brings it back."""
-        self.resume()
-        if self.book is not None and self.book.notes:
-            self.book.set_aside()
-            self._did(objects=True)
-
-    def bring_former(self) -> int:
-        """Take over the objects that the image had before its file was changed.
-
-        Returns
-        -------
-        int
-            How many came.
+        """Begin anew where work of an earlier session is waiting; that stays in the project, and undo brings it back.
 
         Raises
         ------
         ProjectError
-            There are none, or the image has another size now.
+            Another window works on this image.
+        """
+        self.resume()
+        if self.book is not None:
+            self.book.set_aside()
+            self._did(objects=True)
+
+    def bring_former(self) -> None:
+        """Take over the objects that the image had before its file was changed; `brought` says how many came.
+
+        Raises
+        ------
+        ProjectError
+            There are none, the image has another size now, or another window works on it.
         """
         book = self._need_book()
         former, project = book.former, book.log.project
         if former is None or project is None:
             raise ProjectError(f"No work on an earlier content of {book.image.name!r} is known.")
+        project.refuse_if_read_only()
         if former.shape != book.image.shape:
             raise ProjectError(
                 f"{book.image.name!r} was {former.shape} pixels when its objects were made and is {book.image.shape} "
                 "now; they stay in the project, export them from a copy of the old file."
             )
-        count = book.bring(project.objects_of(former.identity).states)
-        book.former = None
-        self._did(objects=True)
-        return count
+        identity = former.identity
+
+        def take(story: Story) -> None:
+            if self.book is book:
+                count = book.bring(story.states)
+                book.former = None
+                self._did(objects=True)
+                self.brought.emit(count)
+
+        title = f"Reading former objects of {book.image.name}"
+        self._run(Job("open", title, lambda _: project.objects_of(identity), take))
 
     def _bring_back(self, adapters: Sequence[Kept], current: Mapping[str, Any] | None) -> None:
         """Have the adapters of an earlier session back, and use what was in use unless one was trained meanwhile."""
@@ -352,9 +374,9 @@ class Session:
         return None if self.book is None or self.book.log.project is None else self.book.log.project.folder
 
     @property
-    def is_read_only(self) -> bool:
-        """Whether another window works on the image at hand, so that nothing can be changed here."""
-        return self.book is not None and self.book.log.is_read_only
+    def refusal(self) -> str:
+        """Why nothing can be changed in the image at hand, in one sentence; "" if it can."""
+        return "" if self.book is None else self.book.log.refusal
 
     def try_writing_again(self) -> bool:
         """Write what could not be written so far; True if all is on disk then."""
@@ -364,37 +386,41 @@ class Session:
         self._tell_trouble()
         return not self.trouble
 
-    def close(self) -> None:
-        """Write everything that is left and give the projects free; nothing is to be done after this."""
+    def close(self) -> list[str]:
+        """Write everything that is left and give the projects free; nothing is to be done after this.
+
+        Returns
+        -------
+        list of str
+            A sentence for each project of which something could not be written anywhere.
+        """
         for job in list(self._jobs.values()):
             job.cancel.set()
         self._jobs.clear()
         for book in self._books.values():
             book.close()
-        if self._journal is not None:
-            self._journal.close()
+        return self._journal.close() if self._journal is not None else []
 
-    def _write(self, step: Step) -> bool:
-        """Write what is about to be done with the image at hand; False where nothing is kept.
+    def _write(self, step: Step) -> None:
+        """Write what is about to be done with the image at hand, as soon as it is open.
 
-        Raises
-        ------
-        ProjectError
-            Another window works on it: it must not be done.
+        What the user may do although nothing may be written (clicks, trainings, other adapters) is not kept then.
         """
         book = self.book
         if book is None:
-            return False
-        self._write_version(book, step)
-        book.log.add(step)
+            if self.image is not None:
+                self._queued.setdefault(self.image.identity, []).append(step)
+            return
+        with suppress(ProjectError):
+            self._write_version(book, step)
+            book.log.add(step)
         self._tell_trouble()
         self.history_changed.emit()
-        return True
 
     def _write_version(self, book: ObjectBook, step: Step | None = None) -> None:
         """Note the adapter in use before what is done with it, if it came to that without being asked for."""
         current, project = self.versions.current, book.log.project
-        if current is None or project is None or project.is_read_only:
+        if current is None or project is None or project.refusal:
             return
         told = current.to_dict()
         for version in {current, *self._named(step)}:
@@ -426,7 +452,8 @@ class Session:
                 )
                 for book in self._books.values():
                     if book.log.project is project:
-                        book.write_all()
+                        with suppress(ProjectError):
+                            book.write_all()
         trouble = next((project.trouble for project in projects if project.trouble), "")
         if trouble != self.trouble:
             self.trouble = trouble

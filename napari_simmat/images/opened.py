@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from napari_simmat.errors import ImageError
+from napari_simmat.folders import PROJECT_SUFFIX
 from napari_simmat.images.axes import STACKS, Layout, layout_of
 from napari_simmat.images.dask_later import is_lazy
 from napari_simmat.images.files.formats import read
@@ -284,11 +285,23 @@ def open_file(path: PathLike | Sequence[PathLike], *, part: str | None = None) -
             raw = _read(lambda: gather(paths, f"The selection of {len(paths)} files", part), paths[0].name)
             return Opened(raw, f"The image of {len(paths)} files", _common_name(paths), paths[0])
         path = paths[0]
-    path = Path(path)
+    path = _image_of(Path(path))
     raw = _read(lambda: read(path, part=part), path.name)
     if not path.is_dir():
         raw = _read(lambda: recognised(raw, path), path.name)
     return Opened(raw, path.name, stem_of(path), path)
+
+
+def _image_of(path: Path) -> Path:
+    """The image that a project folder belongs to; any other path as it is."""
+    if path.suffix != PROJECT_SUFFIX or not path.is_dir():
+        return path
+    image = path.with_suffix("")
+    if not image.exists():
+        raise ImageError(
+            f"{path.name} holds the work on an image, and there is no {image.name} beside it; open the image itself."
+        )
+    return image
 
 
 def _is_colour(channels: Sequence[Channel]) -> bool:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from napari_simmat.errors import ImageError
+from napari_simmat.folders import PROJECT_SUFFIX
 from napari_simmat.images.dataset import _by_stem
 from napari_simmat.images.image import MultiChannelImage
 from napari_simmat.images.readers import open_image
@@ -54,7 +55,10 @@ def image_paths(folder: str | os.PathLike[str]) -> list[Path]:
     if not place.is_dir():
         raise ImageError(f"There is no folder {place}, expected a dataset: a folder with images/ in it.")
     found = _by_stem(place)
-    found |= {path.name: path for path in place.iterdir() if path.is_dir() and path.suffix.lower() != ".zarr"}
+    no_images = (".zarr", PROJECT_SUFFIX)
+    found |= {
+        path.name: path for path in place.iterdir() if path.is_dir() and path.suffix.lower() not in no_images
+    }
     if not found:
         raise ImageError(f"In {place} there is no image; put some there.")
     return [found[stem] for stem in sorted(found)]

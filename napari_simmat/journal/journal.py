@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 
-from napari_simmat.folders import data_folder
+from napari_simmat.folders import PROJECT_SUFFIX, data_folder
 from napari_simmat.images import MultiChannelImage
 from napari_simmat.images.samples import sample_folders
 from napari_simmat.inference.kept import kept_embeddings
 from napari_simmat.journal.legacy import read_diary
-from napari_simmat.journal.project import SUFFIX, Project, copy_of
+from napari_simmat.journal.project import Project, copy_of
 from napari_simmat.journal.store import ImageRow
 from napari_simmat.journal.story import Story
 
@@ -40,14 +42,14 @@ class Journal:
     def place_of(self, image: MultiChannelImage) -> Path:
         """The project folder of an image."""
         if self.folder is not None:
-            return self.folder / f"{image.identity}{SUFFIX}"
+            return self.folder / f"{image.identity}{PROJECT_SUFFIX}"
         if image.source is None:
-            return data_folder("projects") / f"{image.identity}{SUFFIX}"
+            return data_folder("projects") / f"{image.identity}{PROJECT_SUFFIX}"
         source = Path(os.path.abspath(image.source))
-        beside = source.with_name(source.name + SUFFIX)
+        beside = source.with_name(source.name + PROJECT_SUFFIX)
         if _is_ours(source) or not os.access(beside if beside.exists() else source.parent, os.W_OK):
-            digest = hashlib.blake2b(str(source).encode(), digest_size=4).hexdigest()
-            ours = data_folder("projects") / f"{source.name}-{digest}{SUFFIX}"
+            digest = hashlib.blake2b(os.fsencode(source), digest_size=4).hexdigest()
+            ours = data_folder("projects") / f"{source.name}-{digest}{PROJECT_SUFFIX}"
             if beside.is_dir() and not ours.exists():
                 copy_of(beside, ours)
             return ours
@@ -69,11 +71,14 @@ class Journal:
                 return earlier
         return story
 
-    def close(self) -> None:
-        """Give all projects free."""
+    def close(self, patience: float = 4.0) -> list[str]:
+        """Give all projects free; a sentence for each that could not be written anywhere within so many seconds."""
         for project in self._projects.values():
-            project.close()
+            project.begin_closing()
+        end = time.monotonic() + patience
+        told = [project.end_closing(max(0.1, end - time.monotonic())) for project in self._projects.values()]
         self._projects.clear()
+        return [sentence for sentence in told if sentence]
 
     @property
     def projects(self) -> list[Project]:
@@ -84,7 +89,13 @@ class Journal:
 def row_of(image: MultiChannelImage) -> ImageRow:
     """What a project notes of an image."""
     place = f"{image.origin} {image.facts.get('slice', '')} {image.facts.get('part', '')}"
-    return ImageRow(image.identity, place, image.name, str(image.source or ""), image.shape)
+    name, path = (_as_text(each) for each in (image.name, str(image.source or "")))
+    return ImageRow(image.identity, _as_text(place), name, path, image.shape)
+
+
+def _as_text(name: str) -> str:
+    """A name that every database takes: those of files may hold bytes that are no text."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _is_ours(source: Path) -> bool:
@@ -93,7 +104,9 @@ def _is_ours(source: Path) -> bool:
     return any(folder.resolve() in parents for folder in sample_folders())
 
 
-def _make_room() -> None:
+def _make_room(folder: Path) -> None:
+    """Remove all kept embeddings, if they lie on the disk in question."""
     kept = kept_embeddings()
-    if kept is not None:
-        kept.clear()
+    with suppress(OSError):
+        if kept is not None and kept.folder.stat().st_dev == folder.stat().st_dev:
+            kept.clear()

@@ -12,14 +12,21 @@ _FILE = "places.txt"
 
 def note_place(folder: Path) -> None:
     """Remember that there is a project; what goes wrong costs nothing but that."""
-    with suppress(OSError), (data_folder("projects") / _FILE).open("a", encoding="utf-8") as file:
+    with (
+        suppress(OSError),
+        (data_folder("projects") / _FILE).open("a", encoding="utf-8", errors="surrogateescape") as file,
+    ):
         file.write(f"{folder.absolute()}\n")
 
 
 def places() -> list[Path]:
     """All folders that were ever noted, each once."""
     try:
-        lines = (data_folder("projects") / _FILE).read_text(encoding="utf-8").splitlines()
+        lines = (
+            (data_folder("projects") / _FILE)
+            .read_text(encoding="utf-8", errors="surrogateescape")
+            .splitlines()
+        )
     except OSError:
         return []
     return [Path(line) for line in dict.fromkeys(lines) if line]

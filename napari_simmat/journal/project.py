@@ -1,20 +1,21 @@
 """The work on one file, in a folder of its own: steps, snapshots, adapters; one window at a time writes there.
 
-The one invariant: what `commit` returned for without trouble is on disk. What cannot be written (a full disk, a drive
-that does not answer) is kept in memory and in the user's own folder, tried again with every further step, and told until
-it is written. Nothing that was written is ever changed; a damaged file is put aside.
+The one invariant: what `commit` returned for without trouble is on disk, in the order of its numbers, written by whoever
+held the lock. What cannot be written (a full disk, a drive that does not answer) is kept in memory and in the
+user's own folder, tried again with every further step, and told until it is written. Nothing that was written is ever
+changed; a damaged file is put aside.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -24,15 +25,16 @@ from filelock import FileLock, Timeout
 
 from napari_simmat.atomic import sync_folder, write_atomically
 from napari_simmat.errors import ProjectError
-from napari_simmat.folders import data_folder
+from napari_simmat.folders import PROJECT_SUFFIX
+from napari_simmat.journal.mending import mend
 from napari_simmat.journal.places import note_place
-from napari_simmat.journal.snapshots import Snapshot, newest_intact, snapshots_of
+from napari_simmat.journal.snapshots import SUFFIX, Snapshot, newest_intact, snapshots_of
+from napari_simmat.journal.spare import Spare
 from napari_simmat.journal.steps import Step, digest_of
-from napari_simmat.journal.store import ImageRow, Reading, Store, copy_what_is_whole
+from napari_simmat.journal.store import ImageRow, NumberTakenError, Reading, Store
 from napari_simmat.journal.story import Former, Story, tell
 from napari_simmat.journal.writer import Writer
 
-SUFFIX = ".simmat"
 PATIENCE_S = 0.5
 """So long a gesture waits for the disk; then the window goes on, and says that it does."""
 
@@ -40,9 +42,25 @@ SNAPSHOT_EVERY = 50
 RESERVE_BYTES = 1 << 20
 _LITTLE_BYTES = 1 << 16  # less than SQLite needs to begin with
 
-
 JOURNAL, RESERVE, LOCK, MARK = "journal.sqlite", "reserve", "lock", "last"
 """`MARK` holds the number of the last step that was written: what SQLite drops from a damaged log it does not tell."""
+
+OTHERS_WORK = (
+    "The project {name} is open in another window, so this one only shows it; work there, or close it and open the image "
+    "here again."
+)
+OTHERS_WORKED = (
+    "Another window has worked on the project {name} meanwhile; open the image again to go on from there. Nothing was "
+    "changed."
+)
+NO_RIGHTS = "The project {name} may not be written to, so it is only shown; change its permissions, or copy the image."
+NOT_READ = (
+    "The project {name} could not be read, so nothing is written to it; open the image again when it can be."
+)
+
+
+class TakenError(ProjectError):
+    """Another window works on a project, or has worked on it."""
 
 
 class Project:
@@ -53,34 +71,42 @@ class Project:
     folder : Path
         Made with the first step, not before: whoever only looks leaves no trace.
     make_room : callable
-        Frees disk space by removing what can be made again.
+        Frees disk space by removing what can be made again; given a folder on the disk in question.
     """
 
-    def __init__(self, folder: Path, *, make_room: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, folder: Path, *, make_room: Callable[[Path], None] = lambda folder: None) -> None:
         self.folder = folder
-        self.is_read_only = False
         self.trouble = ""
         """What keeps steps from being written, in one sentence; "" if all are."""
+        self._refusal = ""  # why nothing may be written, "" if it may
         self._make_room = make_room
         self._lock = FileLock(folder / LOCK, thread_local=False)
         self._store: Store | None = None
-        self._spare: Store | None = None
         self._writer = Writer(f"journal {folder.name}")
-        self._opening = threading.Lock()  # held by whoever touches the disk: not for the window's thread
+        self._spare, self._spare_writer = Spare(folder), Writer(f"spare of {folder.name}")
+        self._waits_for: Future[object] | None = None
+        self._disk = threading.RLock()  # held by whoever touches the disk: not for the window's thread
         self._state = threading.Lock()
         self._pending: list[tuple[ImageRow, Step]] = []
         self._adapters: dict[str, Callable[[], bytes]] = {}
         self._kept: set[str] = set()
-        self._was_removed = False
         self._number = 0
-        self._is_open = False
+        self._was_removed = False
 
     # ---------------------------------------------------------------- opening
 
     @property
+    def refusal(self) -> str:
+        """Why nothing may be written, in one sentence; "" if it may, as far as that is known."""
+        return self._refusal
+
+    @property
     def exists(self) -> bool:
         """Whether anything was written here."""
-        return (self.folder / JOURNAL).exists()
+        return (self.folder / JOURNAL).exists() or self._has_traces()
+
+    def _has_traces(self) -> bool:
+        return (self.folder / MARK).exists() or any(self.folder.glob(f"*{SUFFIX}"))
 
     def restore(self, image: ImageRow) -> Story:
         """What is known of an image; damaged files are put aside and what is whole of them is used.
@@ -88,96 +114,106 @@ class Project:
         Raises
         ------
         ProjectError
-            The folder cannot be read.
+            The folder cannot be read; nothing can be written to it until this succeeds.
         """
         try:
-            with self._opening:
-                problems = self._enter() if self.exists or self._spare_path.exists() else ()
-                if not self.exists:
-                    return Story(problems=problems)
-                return self._story(image, problems)
-        except (OSError, sqlite3.Error) as error:
+            with self._disk:
+                self._refusal = ""
+                problems: list[str] = []
+                if self.exists or self._spare.exists:
+                    problems = self._claim()
+                if self.unwritten and not self._refusal:
+                    self._writer.submit(self._write_pending)
+                is_known = self.exists or bool(self.unwritten)
+                return self._story(image, problems) if is_known else Story(problems=tuple(problems))
+        except (OSError, sqlite3.Error, ProjectError) as error:
+            self._refusal = NOT_READ.format(name=self.folder.name)
             raise ProjectError(
-                f"The project {self.folder} cannot be read ({_reason(error, self.folder)}); nothing in it was changed."
+                f"The project {self.folder} cannot be read ({self._reason(error)}); nothing in it was changed."
             ) from error
 
     def mend(self) -> list[str]:
-        """Make the journal whole, if it is damaged and no window works on it; a sentence for what was done."""
-        with self._opening:
-            return list(self._enter())
+        """Make the journal whole, if it is damaged and no window works on it; a sentence for what was done.
 
-    def _enter(self) -> tuple[str, ...]:
-        """Take the lock and mend what is damaged, once."""
-        if self._is_open:
-            return ()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        Raises
+        ------
+        sqlite3.Error, OSError
+            It cannot be read.
+        """
+        with self._disk:
+            return self._claim()
+
+    def is_as_left(self) -> bool:
+        """Whether a project that rested is ours again and nobody else has worked on it; for any thread."""
+        with self._disk, suppress(OSError, sqlite3.Error, ProjectError):
+            if self._refusal:
+                return False
+            if self._lock.is_locked or not (self.exists or self._number):
+                return True
+            if self._take_lock():
+                return self._last_on_disk() == self._number
+        return False
+
+    def _claim(self) -> list[str]:
+        """Take the lock, mend what is damaged, take over what waits elsewhere; a sentence for each thing to tell."""
+        if self._lock.is_locked and self._store is not None:
+            return []
         if not self._take_lock():
-            self._is_open = True
-            return ()
-        problems = self._mend() if self.exists else []
-        if self.exists or self._spare_path.exists():
-            with closing(Store(self.folder / JOURNAL)) as store:
-                self._take_over_spare(store)
-                self._number = store.last_number()
-        self._is_open = True
-        return tuple(problems)
+            return []
+        problems = mend(self.folder / JOURNAL, self._marked()) if (self.folder / JOURNAL).exists() else []
+        last = self._last_on_disk()
+        problems += self._take_over_spare(last)
+        with self._state:
+            in_memory = max((step.number for _, step in self._pending), default=0)
+            self._number = max(self._number, last, in_memory)
+        return problems
 
     def _take_lock(self) -> bool:
+        """Whether this process may write; nothing is made but the lock's own file."""
         try:
+            self.folder.mkdir(exist_ok=True)  # not its parents: they may be on a drive that is gone
             self._lock.acquire(timeout=0)
         except Timeout:
-            self.is_read_only = True
+            self._refusal = OTHERS_WORK.format(name=self.folder.name)
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise
-            self.is_read_only = True
-        return not self.is_read_only
+            self._refusal = NO_RIGHTS.format(name=self.folder.name)
+        return not self._refusal
 
-    def _mend(self) -> list[str]:
-        """Put a damaged journal aside and make a new one of what is whole in it."""
-        path = self.folder / JOURNAL
-        try:
-            with closing(Store(path)) as store:
-                found = store.problems()
-        except sqlite3.Error as error:
-            if is_about_space(error, self.folder) or "locked" in str(error):
-                raise
-            found = [str(error)]
-        if not found:
-            return []
-        aside = self.folder / f"damaged-{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 1000:03d}"
-        fresh = self.folder / f"{JOURNAL}.new"
-        fresh.unlink(missing_ok=True)
-        copy_what_is_whole(path, fresh)
-        aside.mkdir()
-        for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
-            if file.exists():
-                os.replace(file, aside / file.name)
-        os.replace(fresh, path)
-        sync_folder(self.folder)
-        return [f"The journal in {self.folder} was damaged ({found[0]}); it lies in {aside.name} as it was."]
+    def _last_on_disk(self) -> int:
+        """The highest number that was ever given, as far as the disk tells."""
+        found = [self._marked()]
+        found += [
+            int(path.stem[-9:]) for path in self.folder.glob(f"*{SUFFIX}") if path.stem[-9:].isdecimal()
+        ]
+        if (self.folder / JOURNAL).exists():
+            with closing(Store(self.folder / JOURNAL, read_only=True)) as store:
+                found.append(store.last_number())
+        return max(found)
 
     def _story(self, image: ImageRow, problems: Sequence[str]) -> Story:
-        with closing(Store(self.folder / JOURNAL, read_only=True)) as store:
-            reading = store.read(image.identity)
-            known = {row.identity: row for row in store.images()}
-            told = int(store.get("losses told") or 0)
-            former = None
-            if image.identity not in known:
-                former = self._former(store, image, list(known.values()))
-            last = store.last_number()
-        dropped = max(0, self._marked() - last)
-        reading.lost += dropped
+        with self._state:
+            unwritten = [step for row, step in self._pending if row.identity == image.identity]
+        reading, known, former, last = Reading(), set[str](), None, 0
+        if (self.folder / JOURNAL).exists():
+            with closing(Store(self.folder / JOURNAL, read_only=True)) as store:
+                reading, last = store.read(image.identity), store.last_number()
+                rows = store.images()
+                known = {row.identity for row in rows}
+                if image.identity not in known and not unwritten:
+                    former = self._former(store, image, rows)
+        reading.lost += max(0, self._marked() - last)
+        there = {step.number for step in reading.steps}
+        reading.steps += [step for step in unwritten if step.number not in there]
         losses = reading.lost + reading.lost_objects
-        snapshot, damaged = None, list[str]()
-        if losses or problems:
+        is_bridged = losses <= max((int(s.details.get("bridges", 0)) for s in reading.steps), default=0)
+        snapshot, said = None, list(problems)
+        if losses and not is_bridged:
             snapshot, damaged = newest_intact(snapshots_of(self.folder, image.identity))
-        self._number = max(self._number, last, self._marked(), 0 if snapshot is None else snapshot.number)
-        said = [*problems, *damaged]
-        if losses > told:
-            said.append(_losses(reading, snapshot))
-            self._remember_losses(losses)
-        return replace(tell(reading, snapshot, tuple(said)), former=former, is_foreign=snapshot is not None)
+            said += [*damaged, _losses(reading, snapshot)]
+        story = tell(reading, snapshot, tuple(said))
+        return replace(story, former=former, bridges=0 if is_bridged else losses)
 
     def _former(self, store: Store, image: ImageRow, rows: Sequence[ImageRow]) -> Former | None:
         """The newest work on another content of the same place of the file."""
@@ -189,15 +225,21 @@ class Project:
                     found = Former(row.identity, len(story.states), story.time, row.shape)
         return found
 
-    def _remember_losses(self, losses: int) -> None:
-        if not self.is_read_only:
-            with suppress(sqlite3.Error), closing(Store(self.folder / JOURNAL)) as store:
-                store.put("losses told", str(losses))
-
     def objects_of(self, identity: str) -> Story:
-        """The objects of another content, to be taken over if the user wants that."""
-        with closing(Store(self.folder / JOURNAL, read_only=True)) as store:
-            return tell(store.read(identity))
+        """The objects of another content, to be taken over if the user wants that; slow, for any thread.
+
+        Raises
+        ------
+        ProjectError
+            They cannot be read.
+        """
+        try:
+            with self._disk, closing(Store(self.folder / JOURNAL, read_only=True)) as store:
+                return tell(store.read(identity))
+        except (OSError, sqlite3.Error) as error:
+            raise ProjectError(
+                f"The project {self.folder} cannot be read ({self._reason(error)}); nothing in it was changed."
+            ) from error
 
     # ---------------------------------------------------------------- writing
 
@@ -212,53 +254,47 @@ class Project:
         Raises
         ------
         ProjectError
-            Another window works on this project: nothing was written, and nothing is to be done.
+            Another window works on this project, or it could not be read: nothing was written, and nothing is to be done.
         """
-        if not self._is_open:
-            self._begin()
-        self.must_be_ours()
-        self._number += 1
-        numbered = step.numbered(self._number, time.time())
+        self.refuse_if_read_only()
+        if not self._lock.is_locked and not self._pending:
+            # Who has not got the lock yet is told before anything is done, unless the disk does not answer.
+            with suppress(FutureTimeout, OSError, sqlite3.Error):
+                self._writer.submit(self._open_for_writing).result(PATIENCE_S)
+            self.refuse_if_read_only()
         with self._state:
+            self._number += 1
+            numbered = step.numbered(self._number, time.time())
             self._pending.append((image, numbered))
         self.try_again()
         return numbered
 
-    def _begin(self) -> None:
-        """Make a project of it; a disk that is full or does not answer is told with the first step, not here."""
-
-        def enter() -> None:
-            with self._opening:
-                self._enter()
-
-        with suppress(FutureTimeout, OSError, sqlite3.Error):
-            self._writer.submit(enter).result(PATIENCE_S)
-        self._is_open = True
-
-    def must_be_ours(self) -> None:
+    def refuse_if_read_only(self) -> None:
         """Raise unless this window may write.
 
         Raises
         ------
         ProjectError
-            Another window works on this project, or its folder is read-only.
+            Another window works on this project, or it could not be read.
         """
-        if self.is_read_only:
-            raise ProjectError(
-                f"The project {self.folder.name} is open in another window, so this one only shows it; "
-                "work there, or close it and open the image here again."
-            )
+        if self._refusal:
+            raise TakenError(self._refusal)
 
     def try_again(self) -> bool:
-        """Write what is still to be written; True if all is on disk then."""
-        future = self._writer.submit(self._write_pending)
+        """Write what is still to be written; True if all is on disk then. Nobody waits twice for one answer."""
+        waits = self._waits_for is not None and not self._waits_for.done()
+        if not waits or self._waits_for is None:
+            self._waits_for = self._writer.submit(self._write_pending)
         try:
-            future.result(PATIENCE_S)
+            self._waits_for.result(0 if waits else PATIENCE_S)
+            if self.unwritten:  # they came while the writer was at it
+                self._waits_for = self._writer.submit(self._write_pending)
+                self._waits_for.result(PATIENCE_S)
             self.trouble = ""
         except FutureTimeout:
             self._keep_elsewhere("it does not answer")
-        except (OSError, sqlite3.Error) as error:
-            self._keep_elsewhere(_reason(error, self.folder))
+        except Exception as error:  # whatever it is, the steps must not wait for it to be understood
+            self._keep_elsewhere(self._reason(error))
         return not self.trouble
 
     def take_removal(self) -> bool:
@@ -272,51 +308,68 @@ class Project:
         with self._state:
             return len(self._pending)
 
-    def _write_pending(self) -> None:
-        """On the writer's thread."""
-        try:
-            self._write_all()
-        except (OSError, sqlite3.Error) as error:
-            self._drop_store()
-            if not is_about_space(error, self.folder):
-                raise
-            self._make_room()
-            try:
-                self._write_all()
-            except (OSError, sqlite3.Error):
-                self._drop_store()
-                (self.folder / RESERVE).unlink(missing_ok=True)
-                self._write_all()
-
-    def _write_all(self) -> None:
-        self._write_adapters()
-        while True:
-            with self._state:
-                if not self._pending:
-                    break
-                image = self._pending[0][0]
-                steps = [step for each, step in self._pending if each.identity == image.identity]
-            if self._store is None:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                if not self.exists:
-                    note_place(self.folder)
-                self._store = Store(self.folder / JOURNAL)
-                sync_folder(self.folder)
-                sync_folder(self.folder.parent)
-            elif not self._store.path.exists():
+    def _open_for_writing(self) -> Store:
+        """The journal, with the lock held and nothing in it that was not read. On the writer's thread."""
+        with self._disk:
+            if self._store is not None and not self._store.is_in_place:
                 # Somebody removed the folder while it was open: SQLite would go on writing into a file without a name.
                 self._drop_store()
+                with suppress(OSError):
+                    self._lock.release()
+                self._lock = FileLock(self.folder / LOCK, thread_local=False)
                 self._kept.clear()
                 self._was_removed = True
-                self._write_adapters()
-                continue
-            self._store.append(image, steps)
-            self._mark(steps[-1].number)
-            done = {step.number for step in steps}
-            with self._state:
-                self._pending = [item for item in self._pending if item[1].number not in done]
+                if self.exists:  # and somebody else has begun anew there
+                    self._refusal = OTHERS_WORKED.format(name=self.folder.name)
+                    raise TakenError(self._refusal)
+            if self._store is not None:
+                return self._store
+            if not self._lock.is_locked and not self._take_lock():
+                raise TakenError(self._refusal)
+            if self._last_on_disk() > self._number:
+                self._refusal = OTHERS_WORKED.format(name=self.folder.name)
+                self._lock.release()
+                raise TakenError(self._refusal)
+            if not (self.folder / JOURNAL).exists():
+                note_place(self.folder)
+            self._store = Store(self.folder / JOURNAL)
+            sync_folder(self.folder)
+            sync_folder(self.folder.parent)
+            return self._store
 
+    def _write_pending(self) -> None:
+        """On the writer's thread."""
+        with self._disk:
+            try:
+                self._write_all()
+            except (OSError, sqlite3.Error) as error:
+                self._drop_store()
+                if not self._is_about_space(error):
+                    raise
+                if not self.trouble:
+                    self._make_room(self.folder.parent)
+                (self.folder / RESERVE).unlink(missing_ok=True)
+                self._write_all()
+            if self._spare.exists:
+                self._spare_writer.submit(self._spare.clear)
         self._fill_reserve()
+
+    def _write_all(self) -> None:
+        while True:
+            with self._state:
+                items = list(self._pending)
+            store = self._open_for_writing()
+            self._write_adapters()
+            if not items:
+                return
+            try:
+                store.append(items)
+            except NumberTakenError:
+                self._refusal = OTHERS_WORKED.format(name=self.folder.name)
+                raise
+            self._mark(items[-1][1].number)
+            with self._state:
+                del self._pending[: len(items)]
 
     def _mark(self, number: int) -> None:
         """Note how far the journal goes; without waiting for the disk, since it is only there to notice damage by."""
@@ -335,52 +388,53 @@ class Project:
         """Take some space that can be given back when there is no other; what goes wrong costs nothing."""
         path = self.folder / RESERVE
         with suppress(OSError):
-            if not path.exists():
+            if not path.exists() or path.stat().st_size < RESERVE_BYTES:
                 path.write_bytes(bytes(RESERVE_BYTES))
 
     def _drop_store(self) -> None:
         if self._store is not None:
-            with suppress(sqlite3.Error):
-                self._store._connection.close()
+            self._store.abandon()
         self._store = None
 
     # ------------------------------------------------------------------ spare
-
-    @property
-    def _spare_path(self) -> Path:
-        name = hashlib.blake2b(str(self.folder.absolute()).encode(), digest_size=8).hexdigest()
-        return data_folder("unwritten") / f"{name}.sqlite"
 
     def _keep_elsewhere(self, reason: str) -> None:
         """Keep what cannot be written in the user's own folder, and say so."""
         with self._state:
             pending = list(self._pending)
+            adapters = {name: make for name, make in self._adapters.items() if name not in self._kept}
         where = "in memory only; free some space or save the labels elsewhere before you close the window"
-        try:
-            if self._spare is None:
-                self._spare = Store(self._spare_path)
-            for image, step in pending:
-                self._spare.append(image, [step])
-            where = f"safe in {self._spare_path.parent}, and written there when that is possible"
-        except (OSError, sqlite3.Error):
-            self._spare = None
-        count = len(pending)
-        steps = "1 gesture is" if count == 1 else f"{count} gestures are"
+        with suppress(Exception):
+            self._spare_writer.submit(lambda: self._spare.add(pending, adapters)).result(PATIENCE_S)
+            where = f"safe in {self._spare.folder.parent}, and written there when that is possible"
+        steps = "1 gesture is" if len(pending) == 1 else f"{len(pending)} gestures are"
         self.trouble = f"{self.folder} cannot be written ({reason}): {steps} {where}."
 
-    def _take_over_spare(self, store: Store) -> None:
-        """Write what an earlier session could only keep elsewhere."""
-        path = self._spare_path
-        if not path.exists():
-            return
-        last = store.last_number()
-        with closing(Store(path)) as spare:
-            for image in spare.images():
-                steps = [step for step in spare.read(image.identity).steps if step.number > last]
-                if steps:
-                    store.append(image, steps)
-        for end in ("", "-wal", "-shm"):
-            path.with_name(path.name + end).unlink(missing_ok=True)
+    def _take_over_spare(self, last: int) -> list[str]:
+        """Have what an earlier session could only keep elsewhere written with the next steps."""
+        if not self._spare.exists:
+            return []
+        items = self._spare.read()
+        written = dict[int, Step]()
+        if (self.folder / JOURNAL).exists():
+            with closing(Store(self.folder / JOURNAL, read_only=True)) as store:
+                written = {s.number: s for row in store.images() for s in store.read(row.identity).steps}
+        new = [item for item in items if item[1].number not in written]
+        others = [
+            step for _, step in items if step.number in written and not step.is_like(written[step.number])
+        ]
+        if others or any(step.number <= last for _, step in new):
+            aside = self._spare.put_aside()
+            return [
+                f"{len(new) + len(others)} gestures that could not be written in an earlier session lie in {aside}: "
+                f"others have been written to {self.folder} since."
+            ]
+        for fingerprint, path in self._spare.adapters().items():
+            self._adapters.setdefault(fingerprint, path.read_bytes)
+        with self._state:
+            there = {step.number for _, step in self._pending}
+            self._pending += [item for item in new if item[1].number not in there]
+        return []
 
     # -------------------------------------------------------------- snapshots
 
@@ -390,11 +444,11 @@ class Project:
         def work() -> None:
             with self._state:
                 is_ahead = any(step.number <= snapshot.number for _, step in self._pending)
-            if not is_ahead:
+            if not is_ahead and self._lock.is_locked:
                 with suppress(ProjectError):
                     snapshot.write(self.folder)
 
-        if not self.is_read_only:
+        if not self._refusal:
             self._writer.submit(work)
 
     # --------------------------------------------------------------- adapters
@@ -411,13 +465,18 @@ class Project:
         with self._state:
             self._adapters.setdefault(fingerprint, content)
 
+    def adapter_path(self, fingerprint: str) -> Path:
+        """Where an adapter that was in use is kept, or waits to be."""
+        path = self.folder / "adapters" / f"{fingerprint}.safetensors"
+        return path if path.exists() else self._spare.adapters().get(fingerprint, path)
+
     def _write_adapters(self) -> None:
         with self._state:
             wanted = {name: make for name, make in self._adapters.items() if name not in self._kept}
         for name, make in wanted.items():
-            path = self.adapter_path(name)
+            path = self.folder / "adapters" / f"{name}.safetensors"
             if not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
+                path.parent.mkdir(exist_ok=True)
                 try:
                     write_atomically(path, make(), error=ProjectError)
                 except ProjectError as error:
@@ -425,57 +484,78 @@ class Project:
                     raise (error.__cause__ or error) from None
             self._kept.add(name)
 
-    def adapter_path(self, fingerprint: str) -> Path:
-        """Where an adapter that was in use is kept."""
-        return self.folder / "adapters" / f"{fingerprint}.safetensors"
-
     # ---------------------------------------------------------------- closing
 
-    def close(self, patience: float = 5.0) -> bool:
-        """Write what is left, give the folder free; False if something could not be written."""
+    def rest(self) -> None:
+        """Give lock, file and thread back, for as long as nothing is to be written; returns at once."""
+        if not self.unwritten:
+            self._writer.submit(self._close_store)
+            self._writer.finish()
+
+    def begin_closing(self) -> None:
+        """Have everything written and the folder given free; `end_closing` waits for it."""
         if self.unwritten:
-            self.try_again()
+            self._writer.submit(self._write_pending)
         self._writer.submit(self._close_store)
-        ended = self._writer.stop(patience)
-        if self._spare is not None:
-            is_needed = bool(self.unwritten)
-            self._spare.close()
-            self._spare = None
-            if not is_needed:
-                for end in ("", "-wal", "-shm"):
-                    self._spare_path.with_name(self._spare_path.name + end).unlink(missing_ok=True)
+        self._writer.finish()
+
+    def end_closing(self, patience: float) -> str:
+        """Wait so many seconds at most; what is only in memory then, in one sentence, or ""."""
+        ended = self._writer.join(patience)
+        if self.unwritten:
+            self._keep_elsewhere("the window was closed")
+        self._spare_writer.submit(self._spare.close)
+        self._spare_writer.finish()
+        self._spare_writer.join(patience)
         if ended:
-            with suppress(OSError):
-                self._lock.release()
-        self._is_open = self.is_read_only = False
-        return ended and not self.unwritten
+            self._refusal = ""
+        return self.trouble if self.unwritten and "in memory only" in self.trouble else ""
+
+    def close(self, patience: float = 5.0) -> str:
+        """Write what is left and give the folder free; what could only be kept in memory, in one sentence, or ""."""
+        self.begin_closing()
+        return self.end_closing(patience)
 
     def _close_store(self) -> None:
-        if self._store is not None:
-            self._store.close()
-        self._store = None
+        with self._disk:
+            if self._store is not None:
+                self._store.close()
+            self._store = None
+            with suppress(OSError):
+                self._lock.release()
 
+    # --------------------------------------------------------------- in words
 
-def is_about_space(error: BaseException, folder: Path) -> bool:
-    """Whether a disk or a quota is full."""
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    if "full" in str(error):
-        return True
-    with suppress(OSError):  # SQLite calls it an I/O error where its shared memory does not fit
-        return "I/O" in str(error) and shutil.disk_usage(folder).free < _LITTLE_BYTES
-    return False
+    def _is_about_space(self, error: BaseException) -> bool:
+        """Whether a disk or a quota is full."""
+        if isinstance(error, OSError):
+            return error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if "full" in str(error):
+            return True
+        with suppress(OSError):  # SQLite calls it an I/O error where its shared memory does not fit
+            return "I/O" in str(error) and shutil.disk_usage(self.folder).free < _LITTLE_BYTES
+        return False
+
+    def _reason(self, error: BaseException) -> str:
+        if self._is_about_space(error):
+            return "the disk is full"
+        return getattr(error, "strerror", None) or str(error).rstrip(".") or type(error).__name__
 
 
 def copy_of(theirs: Path, ours: Path) -> None:
-    """Begin a project with all that a read-only one holds."""
-    shutil.copytree(theirs, ours, ignore=shutil.ignore_patterns(LOCK, RESERVE))
+    """Begin a project with all that a read-only one holds; all of it, or nothing.
 
-
-def _reason(error: BaseException, folder: Path) -> str:
-    if is_about_space(error, folder):
-        return "the disk is full"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    Raises
+    ------
+    OSError
+        It cannot be copied.
+    """
+    partial = ours.with_name(f".{ours.name}.{os.getpid()}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    left_out = shutil.ignore_patterns(LOCK, RESERVE, "*-shm")
+    shutil.copytree(theirs, partial, ignore=left_out, copy_function=shutil.copyfile)
+    partial.chmod(0o755)
+    os.replace(partial, ours)
 
 
 def _losses(reading: Reading, snapshot: Snapshot | None) -> str:
@@ -486,3 +566,6 @@ def _losses(reading: Reading, snapshot: Snapshot | None) -> str:
         parts.append(f"{reading.lost_objects} version{'s' if reading.lost_objects != 1 else ''} of objects")
     whole = "all others are back" if snapshot is None else "the newest snapshot and all others are back"
     return f"{' and '.join(parts)} in the journal could not be read; {whole}."
+
+
+__all__ = ["PROJECT_SUFFIX", "Project", "TakenError", "copy_of"]

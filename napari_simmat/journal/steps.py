@@ -224,6 +224,13 @@ class Step:
             {"of": self.number},
         )
 
+    def is_like(self, other: Step) -> bool:
+        """Whether it is the same gesture: what it made of everything, and when."""
+        return (self.kind, self.time, self._keys()) == (other.kind, other.time, other._keys())
+
+    def _keys(self) -> list[str]:
+        return [state.key for state in self.states()]
+
     def numbered(self, number: int, time: float) -> Step:
         """The same with its place and time."""
         return replace(self, number=number, time=time)
@@ -250,6 +257,9 @@ def fold(steps: Iterable[Step]) -> tuple[list[Step], list[Step]]:
     done: list[Step] = []
     undone: list[Step] = []
     for step in steps:
+        if step.details.get("all"):  # something before it is lost: what that was cannot be gone back to
+            done.clear()
+            undone.clear()
         if step.kind == "undo":
             if done:
                 done.pop()

@@ -40,6 +40,10 @@ _IMAGE = "identity, place, name, path, height, width"
 _COLUMNS = {"project": "name, value", "images": _IMAGE, "states": _STATE, "steps": _STEP}
 
 
+class NumberTakenError(sqlite3.Error):
+    """Somebody else wrote a step meanwhile."""
+
+
 @dataclass(frozen=True)
 class ImageRow:
     """An image, slice or region that a project has steps of.
@@ -101,6 +105,8 @@ class Store:
             self._connection.execute("PRAGMA synchronous=FULL")
             self._connection.executescript(_TABLES)
             self.put("format", str(FORMAT))
+            found = path.stat()
+            self._file = (found.st_dev, found.st_ino)
         except sqlite3.Error:
             self._connection.close()
             raise
@@ -116,36 +122,44 @@ class Store:
 
     # ---------------------------------------------------------------- writing
 
-    def append(self, image: ImageRow, steps: Sequence[Step]) -> None:
-        """Write steps, all of them or none; they are on disk when this returns.
+    def append(self, items: Sequence[tuple[ImageRow, Step]]) -> None:
+        """Write steps of images, all of them or none; they are on disk when this returns.
 
         Raises
         ------
+        NumberTakenError
+            Another step has the number of one of them.
         sqlite3.Error
             They could not be written.
         """
-        states = {state.key: state for step in steps for state in step.states()}
+        states = {state.key: state for _, step in items for state in step.states()}
+        images = {row.identity: row for row, _ in items}
         run = self._connection.execute
         run("BEGIN IMMEDIATE")
         try:
-            run(
+            self._connection.executemany(
                 "INSERT OR IGNORE INTO images VALUES (?,?,?,?,?,?)",
-                (image.identity, image.place, image.name, image.path, *image.shape),
+                [(row.identity, row.place, row.name, row.path, *row.shape) for row in images.values()],
             )
             self._connection.executemany(
                 "INSERT OR IGNORE INTO states VALUES (?,?,?,?,?,?,?,?,?,?)",
                 [(key, *state.to_row()) for key, state in states.items()],
             )
-            # OR IGNORE: a step may be written again by somebody who did not live to know that it was written.
-            self._connection.executemany(
-                "INSERT OR IGNORE INTO steps VALUES (?,?,?,?,?,?)",
-                [_to_row(image.identity, step) for step in steps],
-            )
+            for row, step in items:
+                self._insert(_to_row(row.identity, step))
             run("COMMIT")
         except BaseException:
             with suppress(sqlite3.Error):  # where the disk is full SQLite has rolled back already
                 run("ROLLBACK")
             raise
+
+    def _insert(self, values: tuple[Any, ...]) -> None:
+        """Write a step, unless it is there: somebody may not have lived to know that it was written."""
+        there = self._connection.execute("SELECT digest FROM steps WHERE number=?", values[:1]).fetchone()
+        if there is None:
+            self._connection.execute("INSERT INTO steps VALUES (?,?,?,?,?,?)", values)
+        elif there[0] != values[-1]:
+            raise NumberTakenError(f"another step has the number {values[0]}")
 
     def put(self, name: str, value: str) -> None:
         """Note a fact about the project."""
@@ -221,6 +235,20 @@ class Store:
             return [str(error)]
         return [str(row[0]).splitlines()[0] for row in rows if row[0] != "ok"]
 
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the file under this path is the one that is open: somebody may have removed or replaced it."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self._file
+
+    def abandon(self) -> None:
+        """Close it as it is, whatever is wrong with it."""
+        with suppress(sqlite3.Error):
+            self._connection.close()
+
     def close(self) -> None:
         """Put everything into one file and close it."""
         with suppress(sqlite3.Error):
@@ -236,22 +264,17 @@ def copy_what_is_whole(source: Path, target: Path) -> None:
     sqlite3.Error, OSError
         The new file cannot be written.
     """
-    with closing(Store(target)) as new:
-        try:
-            old = Store(source, read_only=True)
-        except sqlite3.Error:
-            return
-        with closing(old):
-            connection, into = old._connection, new._connection
-            into.execute("BEGIN")
-            for table, columns in _COLUMNS.items():
-                count = columns.count(",") + 1
-                marks = ",".join("?" * count)
-                for row in _each(connection, table, "*"):
-                    if len(row) == count:
-                        with suppress(sqlite3.Error):
-                            into.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)
-            into.execute("COMMIT")
+    with closing(Store(target)) as new, closing(Store(source, read_only=True)) as old:
+        connection, into = old._connection, new._connection
+        into.execute("BEGIN")
+        for table, columns in _COLUMNS.items():
+            count = columns.count(",") + 1
+            marks = ",".join("?" * count)
+            for row in _each(connection, table, "*"):
+                if len(row) == count:
+                    with suppress(sqlite3.IntegrityError, sqlite3.InterfaceError):  # a damaged row
+                        into.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)
+        into.execute("COMMIT")
 
 
 def _each(connection: sqlite3.Connection, table: str, columns: str) -> Iterator[tuple[Any, ...]]:

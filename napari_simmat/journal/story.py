@@ -56,7 +56,9 @@ class Story:
     former : Former or None
         Work on another content of the same file.
     is_foreign : bool
-        Whether the objects come from elsewhere (an earlier release, another content) and have to be written here.
+        Whether the objects come from an earlier release and have to be written here.
+    bridges : int
+        How many steps and states are lost that no step made up for yet: one that says all that is known now has to.
     """
 
     states: tuple[ObjectState, ...] = ()
@@ -71,6 +73,7 @@ class Story:
     problems: tuple[str, ...] = ()
     former: Former | None = None
     is_foreign: bool = False
+    bridges: int = 0
 
     @property
     def is_empty(self) -> bool:
@@ -105,6 +108,8 @@ def tell(reading: Reading, snapshot: Snapshot | None = None, problems: tuple[str
         highest = max([highest, *(change.label for change in step.changes)])
         if step.number <= begin:
             continue
+        if step.details.get("all"):
+            objects.clear()
         for change in step.changes:
             if change.after is None:
                 objects.pop(change.label, None)

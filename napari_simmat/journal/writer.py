@@ -7,39 +7,52 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 
+_Item = tuple[Future[object], Callable[[], object]]
+
 
 class Writer:
-    """One thread that does one thing after the other; it ends with the process, even if a drive hangs."""
+    """One thread that does one thing after the other; it ends with the process, even if a drive hangs.
+
+    It begins with the first work, and again with the first after `finish`.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._waiting: queue.SimpleQueue[tuple[Future[object], Callable[[], object]] | None] = (
-            queue.SimpleQueue()
-        )
+        self._waiting: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._before: threading.Thread | None = None
 
     def submit(self, work: Callable[[], object]) -> Future[object]:
         """Have something done after all that was submitted before."""
         future: Future[object] = Future()
         self._waiting.put((future, work))
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            before, self._before = self._before, None
+            self._thread = threading.Thread(
+                target=self._run, args=(self._waiting, before), name=self._name, daemon=True
+            )
             self._thread.start()
         return future
 
-    def stop(self, patience: float) -> bool:
-        """End the thread after all that was submitted; False if it did not end within so many seconds."""
-        if self._thread is None:
-            return True
-        self._waiting.put(None)
-        self._thread.join(patience)
-        ended = not self._thread.is_alive()
-        if ended:
-            self._thread = None
-        return ended
+    def finish(self) -> None:
+        """Have the thread end after all that was submitted; returns at once."""
+        if self._thread is not None:
+            self._waiting.put(None)
+            self._before, self._thread = self._thread, None
+            self._waiting = queue.SimpleQueue()
 
-    def _run(self) -> None:
-        while (item := self._waiting.get()) is not None:
+    def join(self, patience: float) -> bool:
+        """Wait until it has ended, so many seconds at most; False if it has not."""
+        if self._before is not None:
+            self._before.join(patience)
+            return not self._before.is_alive()
+        return self._thread is None
+
+    @staticmethod
+    def _run(waiting: queue.SimpleQueue[_Item | None], before: threading.Thread | None) -> None:
+        if before is not None:
+            before.join()  # one thing after the other, also across a rest
+        while (item := waiting.get()) is not None:
             future, work = item
             try:
                 future.set_result(work())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_simmat.errors import ImageError, SeparateImagesError
+from napari_simmat.folders import PROJECT_SUFFIX
 from napari_simmat.images import open_dataset, sample_path
 from napari_simmat.images.files.contents import SUFFIXES, is_zarr, kind_of
 from napari_simmat.images.opened import open_file
@@ -69,7 +70,7 @@ def _may_be_ours(path: Path) -> bool:
     if not path.name:
         return True
     if path.is_dir():
-        return path.suffix.lower() == ".zarr" or is_zarr(path) or _is_image_folder(path)
+        return path.suffix.lower() in (".zarr", PROJECT_SUFFIX) or is_zarr(path) or _is_image_folder(path)
     if path.name.lower().endswith(SUFFIXES):
         return True
     try:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_simmat.annotator import Annotator, Job, Progress, Step, title_of
@@ -159,9 +160,13 @@ class Controller(QObject):
     def erase(self, label: int | None = None) -> None:
         """Erase an object, by default the one under the mouse."""
         found = self._label_at_cursor() if label is None else label
-        if found:
+
+        def erase() -> None:
             self._show_objects()
-            self.attempt(lambda: self.annotator.erase(found))
+            self.annotator.erase(found)
+
+        if found:
+            self.attempt(erase)
         else:
             self.said.emit("There is no object under the mouse.", False)
 
@@ -171,8 +176,12 @@ class Controller(QObject):
         if not found or into is None or found == into:
             self.said.emit("Choose an object in the list, then point at another one.", False)
             return
-        self._show_objects()
-        if self.attempt(lambda: self.annotator.merge([into, found])):
+
+        def merge() -> None:
+            self._show_objects()
+            self.annotator.merge([into, found])
+
+        if self.attempt(merge):
             self.said.emit(f"Object {found} is part of object {into} now.", False)
 
     def segment(self) -> None:
@@ -259,7 +268,9 @@ class Controller(QObject):
             self.annotator.history_changed.blocked(),
             self.annotator.trouble_changed.blocked(),
         ):
-            self.annotator.close()
+            lost = self.annotator.close()
+        for sentence in lost:
+            show_warning(sentence)
         for leave in (
             self._sync.stop,
             self._prompt_later.stop,
@@ -426,7 +437,7 @@ class Controller(QObject):
             layer = self.stage.show_objects(self.annotator.labels)
             if book.target is not layer:
                 self.annotator.attach(layer)
-            self.stage.objects.editable = not self.annotator.is_read_only
+            self.stage.objects.editable = not self.annotator.refusal
 
     def _on_prompt(self, prompt: Any) -> None:
         """Draw the prompt with its mask, or without if that takes its time: drawing twice would keep the mask waiting."""

@@ -1,4 +1,4 @@
-"""Four long-lived threads: one answers, one encodes, one learns, one draws, so that nobody waits to click."""
+"""Five long-lived threads: one opens, one answers, one encodes, one learns, one draws, so that nobody waits to click."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ class Executor(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         # Learning goes on while people click, so it leaves them one core.
+        self._opening = Worker("simmat-opens", self)  # a drive that hangs must not keep answers waiting
         self._answering = Worker("simmat-answers", self, prepare=take_threads)
         self._encoding = Worker("simmat-encodes", self, prepare=take_threads)
         self._learning = Worker("simmat-learns", self, prepare=partial(take_threads, spare=1))
@@ -53,7 +54,9 @@ class Executor(QObject):
 
     def __call__(self, job: Job) -> None:
         """Run a job on the thread for its kind."""
-        if job.kind in DRAWING:
+        if job.kind == "open":
+            self._opening.submit(job)
+        elif job.kind in DRAWING:
             self._drawing.submit(job)
         elif job.kind == "draft":
             self._draft_is_shown.clear()
@@ -68,9 +71,9 @@ class Executor(QObject):
             self._answering.submit(job)
 
     @property
-    def workers(self) -> tuple[Worker, Worker, Worker, Worker]:
-        """The thread that answers, the one that encodes, the one that learns and the one that draws."""
-        return self._answering, self._encoding, self._learning, self._drawing
+    def workers(self) -> tuple[Worker, ...]:
+        """All threads."""
+        return self._opening, self._answering, self._encoding, self._learning, self._drawing
 
     @property
     def current(self) -> Job | None:
@@ -78,7 +81,11 @@ class Executor(QObject):
         encoding = self._encoding.current
         unasked = encoding is not None and encoding.kind == "ahead"
         return (
-            self._learning.current or (None if unasked else encoding) or self._answering.current or encoding
+            self._learning.current
+            or (None if unasked else encoding)
+            or self._answering.current
+            or self._opening.current
+            or encoding
         )
 
     def stop(self) -> None:

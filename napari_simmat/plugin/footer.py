@@ -68,11 +68,9 @@ class Footer(QWidget):
         self._show_text(text, is_problem)
 
     def _show_opened(self, restored: int) -> None:
-        annotator = self._controller.annotator
-        if annotator.is_read_only:
-            folder = annotator.project_folder
-            name = "this image" if folder is None else folder.stem
-            self.say(f"Another window works on {name}: this one shows it and changes nothing.", True)
+        refusal = self._controller.annotator.refusal
+        if refusal:
+            self.say(refusal, True)
             return
         objects = "1 object" if restored == 1 else f"{restored} objects"
         back = f"{objects} of earlier sessions came back. " if restored else ""

@@ -129,7 +129,7 @@ def look(folder: Path) -> None:
     found |= {
         "now": digest(annotator),
         "objects": len(annotator.objects),
-        "read_only": annotator.is_read_only,
+        "read_only": bool(annotator.refusal),
     }
     annotator.close()
     for name in ("undo", "redo"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QAbstractListModel, QModelIndex, QObject, Qt
+from qtpy.QtCore import QAbstractListModel, QModelIndex, QObject, Qt, QTimer
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QListView, QSizePolicy, QVBoxLayout, QWidget
 from superqt import QElidingLabel
@@ -66,6 +66,7 @@ class HistorySection(Section):
     def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
         super().__init__("History", parent)
         self._controller = controller
+        self._left = 0  # so many steps are still to be undone, or if negative redone
         self.undo = button("Undo", tooltips.UNDO, action="undo")
         self.redo = button("Redo", f"{tooltips.REDO}\nKey: {keys_of('redo')}")
         self.add_row(self.undo, self.redo)
@@ -74,7 +75,7 @@ class HistorySection(Section):
         self.place.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.add_row(self.place, label="Kept in")
         self.note = small_text(tooltips.READ_ONLY)
-        self.note.setText("Open in another window: only shown here.")
+        self.note.setText("Only shown here: another window works on it.")
         self.note.hide()
         self.body.addWidget(self.note)
         self.steps = HistoryList(self)
@@ -101,11 +102,17 @@ class HistorySection(Section):
         self._show()
 
     def go_to(self, row: int) -> None:
-        """Undo or redo until the gesture of this row is the last one."""
-        before = self.steps.current
-        for _ in range(abs(row - before)):
-            if not (self._controller.undo() if row > before else self._controller.redo()):
-                break
+        """Undo or redo until the gesture of this row is the last one, one in each turn of the event loop."""
+        self._left = row - self.steps.current
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if not self._left or self._controller.is_closed:
+            return
+        is_back = self._left > 0
+        self._left += -1 if is_back else 1
+        if self._controller.undo() if is_back else self._controller.redo():
+            QTimer.singleShot(0, self._go_on)
 
     def _show(self, *_: Any) -> None:
         annotator = self._controller.annotator
@@ -119,7 +126,7 @@ class HistorySection(Section):
             self.list.scrollTo(index)
         folder = annotator.project_folder
         text = "–" if folder is None else str(folder)
-        self.note.setVisible(annotator.is_read_only)
+        self.note.setVisible(bool(annotator.refusal))
         if text != self.place.text():
             self.place.setText(text)
             self.place.setToolTip(f"{tooltips.PROJECT}\n{text}")

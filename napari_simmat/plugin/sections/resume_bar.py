@@ -7,7 +7,6 @@ from datetime import datetime
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_simmat.annotator import Found
-from napari_simmat.errors import SimmatError
 from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.controller import Controller
 from napari_simmat.plugin.sections.section import button, reveal, small_text
@@ -39,12 +38,13 @@ class ResumeBar(QFrame):
             answers.addWidget(each)
         layout.addLayout(answers)
         annotator = controller.annotator
-        self.resume.clicked.connect(annotator.resume)
+        self.resume.clicked.connect(lambda: controller.attempt(annotator.resume))
         self.empty.clicked.connect(lambda: controller.attempt(annotator.start_empty))
-        self.bring.clicked.connect(self._bring)
+        self.bring.clicked.connect(lambda: controller.attempt(annotator.bring_former))
         self.leave.clicked.connect(self.hide)
         annotator.found.connect(self._show_found)
         annotator.opened.connect(self._show_former)
+        annotator.brought.connect(self._brought)
         annotator.image_changed.connect(lambda _: self.hide())
         self.hide()
 
@@ -73,12 +73,7 @@ class ResumeBar(QFrame):
         self.show()
         reveal(self)
 
-    def _bring(self) -> None:
-        try:
-            count = self._controller.annotator.bring_former()
-        except SimmatError as error:
-            self._controller.said.emit(str(error), True)
-            return
+    def _brought(self, count: int) -> None:
         self.hide()
         self._controller.said.emit(
             f"{count} object{'s' if count != 1 else ''} taken over; look at each.", False
