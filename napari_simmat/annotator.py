@@ -31,6 +31,7 @@ from napari_simmat.errors import AdapterError, PromptError, SimmatError, Trainin
 from napari_simmat.exporters import export
 from napari_simmat.images import MultiChannelImage
 from napari_simmat.inference import Prompt
+from napari_simmat.inference.memory import give_memory_back
 from napari_simmat.journal import Journal, Step, Was
 from napari_simmat.models import Adapter
 from napari_simmat.training import Corrections, Settings, TrainingReport, deep, quick
@@ -141,6 +142,14 @@ class Annotator(Attributing):
         """
         if self._need_book().attach(target):
             self._did(objects=True)
+
+    def let_go(self, target: LabelTarget) -> None:
+        """Write objects into a target no more that is not shown any more; they stay what they are."""
+        for book in self._books.values():
+            if book.target is target:
+                with self.problem.blocked():  # what was done to it at the last moment may be of another shape
+                    self.sync_labels()
+                book.let_go()
 
     def accept(self, label: int | None = None) -> int | None:
         """Turn the shown mask into an object and start the next one.
@@ -383,19 +392,26 @@ class Annotator(Attributing):
             "after": self.book.log.number if self.book is not None else 0,
             "images": sorted(book.image.identity for book in self._fitting_books() if book.notes),
         }
+
+        def work(progress: Progress) -> tuple[Adapter, TrainingReport]:
+            try:
+                return trainer(
+                    corrections,
+                    start=start.adapter,
+                    steps=steps,
+                    learning_rate=learning_rate,
+                    seed=seed,
+                    settings=settings,
+                    on_step=progress,
+                    cancel=job.cancel,
+                )
+            finally:
+                give_memory_back()
+
         job = Job(
             "train",
             f"Learning ({mode})",
-            work=lambda progress: trainer(
-                corrections,
-                start=start.adapter,
-                steps=steps,
-                learning_rate=learning_rate,
-                seed=seed,
-                settings=settings,
-                on_step=progress,
-                cancel=job.cancel,
-            ),
+            work=work,
             take=partial(self._trained, start, details),
             progress=self.training_step.emit,
         )

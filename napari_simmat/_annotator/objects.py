@@ -135,6 +135,10 @@ class ObjectBook:
         self.target = target
         return self.sync()[0]
 
+    def let_go(self) -> None:
+        """Write to a plain array from now on: layers that are not shown any more hold several copies of their labels."""
+        self.target = ArrayTarget(self.known.copy())
+
     def _make_way(self, data: NDArray[np.integer]) -> None:
         """Renumber our objects whose number belongs to an object elsewhere in the target: two must not become one."""
         for label in sorted(set(self.notes) & set(np.unique(data).tolist())):

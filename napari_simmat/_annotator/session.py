@@ -19,6 +19,7 @@ from napari_simmat.errors import AdapterError, Cancelled, ImageError, ProjectErr
 from napari_simmat.images import ModalityProfile, MultiChannelImage
 from napari_simmat.inference import Segmenter, is_at_hand, warm_up
 from napari_simmat.inference.compute import take_threads
+from napari_simmat.inference.memory import give_memory_back
 from napari_simmat.journal import Journal, Step, Story, Was
 from napari_simmat.models import Adapter, load_base_model
 from napari_simmat.models.transfer import canonical_name
@@ -528,7 +529,9 @@ class Session:
             if nobody_waits:
                 take_threads(spare=1)
             adapter = untrained() if version is None else version.adapter
-            return Segmenter(image, adapter=adapter, device=device, keep=True, may_shrink=True)
+            segmenter = Segmenter(image, adapter=adapter, device=device, keep=True, may_shrink=True)
+            give_memory_back()
+            return segmenter
 
         self._run(Job("encode", f"Encoding {image.name}", work, partial(self._encoded, version)))
 

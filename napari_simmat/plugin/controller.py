@@ -294,6 +294,7 @@ class Controller(QObject):
         self.images.moved.connect(self._on_moved)
         self.images.problem.connect(self._on_problem)
         self.stage.edited.connect(self._on_edited)
+        self.stage.gone.connect(self.annotator.let_go)
         annotator = self.annotator
         annotator.problem.connect(self._on_problem)
         annotator.opened.connect(self._on_ready)

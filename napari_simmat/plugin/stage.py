@@ -41,6 +41,9 @@ class Stage:
     """Somebody may have changed the objects layer, and whether that was a whole stroke; emitted often, and also when
     nothing changed."""
 
+    gone = Signal(object)
+    """An objects layer is not shown any more."""
+
     selected = Signal(int)
     """Another label was selected in the objects layer of the image at hand."""
 
@@ -329,4 +332,6 @@ class Stage:
         for spot, objects in list(self._objects.items()):
             if objects == gone or spot[0] == gone:
                 self._forget(spot)
+                if objects == gone or objects not in self._viewer.layers:
+                    self.gone.emit(objects)
                 self._removed_objects |= spot == self._spot and spot[0] != gone

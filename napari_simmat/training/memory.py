@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
+import psutil
+
 
 def peak_rss_mb() -> float:
     """Largest resident memory of this process so far, in MB."""
     if sys.platform == "win32":
-        import psutil
-
         return float(psutil.Process().memory_info().peak_wset) / 2**20
     import resource
 

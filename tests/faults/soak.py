@@ -1,7 +1,7 @@
 """Hours of work in a real window, watched: `xvfb-run -a python tests/faults/soak.py --minutes 120`.
 
-Images are opened one after the other, objects are clicked on and accepted at an even pace, some are painted over, undone
-or erased, and the model learns in between. Each minute the memory, the threads, the open files and how long clicks and
+Objects of one image are clicked on and accepted at an even pace, some are painted over, undone or erased, and the model
+learns in between. Each minute the memory, the threads, the open files and how long clicks and
 accepts took are written down; at the end the first ten minutes are compared with the last ones.
 """
 
@@ -19,29 +19,30 @@ from statistics import median
 
 import numpy as np
 
-PER_IMAGE = 100
+PER_SIDE, STEP = 46, 43
 WARM_MINUTES = 10.0
-_SIDE = 1024
 
 
-def scene(seed: int):
-    """An image with a hundred discs, and the middle of each."""
+def scene():
+    """An image with two thousand discs, and the middle of each."""
     from napari_simmat.images import as_image
 
-    rng = np.random.default_rng(seed)
-    step = _SIDE // 10
-    y, x = np.mgrid[:_SIDE, :_SIDE]
+    rng = np.random.default_rng(0)
+    side = PER_SIDE * STEP
+    y, x = np.mgrid[:side, :side]
     planes = np.stack([90 + 20 * np.sin(y / 90 + c) + 10 * np.cos(x / 70 - c) for c in range(4)])
+    by, bx = np.ogrid[:STEP, :STEP]
     places = []
-    for row in range(10):
-        for column in range(10):
-            cy, cx = (n * step + step // 2 + rng.integers(-12, 13) for n in (row, column))
-            disc = (y - cy) ** 2 + (x - cx) ** 2 < rng.integers(18, 36) ** 2
+    for row in range(PER_SIDE):
+        for column in range(PER_SIDE):
+            cy, cx = STEP // 2 + rng.integers(-4, 5, 2)
+            disc = (by - cy) ** 2 + (bx - cx) ** 2 < rng.integers(10, 16) ** 2
+            cell = (slice(row * STEP, (row + 1) * STEP), slice(column * STEP, (column + 1) * STEP))
             for c in range(4):
-                planes[c][disc] = 150 + 15 * ((row + column + c) % 4)
-            places.append((float(cy), float(cx)))
+                planes[c][cell][disc] = 150 + 15 * ((row + column + c) % 4)
+            places.append((float(row * STEP + cy), float(column * STEP + cx)))
     pixels = (planes + rng.normal(0, 3, planes.shape)).astype(np.float32)
-    return as_image(pixels, channel_axis=0, name=f"soak {seed}"), places
+    return as_image(pixels, channel_axis=0, name="soak"), places
 
 
 def measured() -> dict[str, float]:
@@ -64,12 +65,10 @@ def run(minutes: float, objects: int, trainings: int, out: Path) -> list[dict[st
     rng = np.random.default_rng(0)
     began, rows, done, trained, refused = time.monotonic(), [], 0, 0, 0
     times, accepts, last = ClickTimes(), [], 0.0
-    places: list[tuple[float, float]] = []
-    while done < objects:
-        if done % PER_IMAGE == 0:
-            image, places = scene(done // PER_IMAGE)
-            bench.open(image)
-        bench.click(*places[done % PER_IMAGE], times)
+    image, places = scene()
+    bench.open(image)
+    while done < min(objects, len(places)):
+        bench.click(*places[done], times)
         before, start = len(bench.annotator.objects), time.perf_counter()
         bench.controller.accept()
         accepts.append(1000 * (time.perf_counter() - start))
