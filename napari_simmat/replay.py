@@ -29,7 +29,7 @@ from napari_simmat.training import Settings
 
 __all__ = ["Replayed", "replay"]
 
-_BY_HAND = ("edit", "erase", "merge", "import", "set aside")
+_BY_HAND = ("edit", "erase", "merge", "import")
 _MOST_SLICES = 10_000
 
 
@@ -122,7 +122,7 @@ class _Replay:
         self._differences: list[str] = []
         self._gestures = self._accepted = self._trainings = 0
         if first is not None:
-            self._use(first)
+            self._use(first, is_gesture=False)
         self._annotator.set_image(self._image)
 
     def report(self, expected: NDArray[np.int32]) -> Replayed:
@@ -155,7 +155,9 @@ class _Replay:
         if step.kind in ("undo", "redo"):
             (annotator.undo if step.kind == "undo" else annotator.redo)()
             self._compare(step)
-        elif step.kind in ("prompt", "reject", "candidate"):
+        elif step.kind == "candidate" and step.prompt is not None and step.prompt.after is not None:
+            annotator.choose_candidate(step.prompt.after["candidate"])
+        elif step.kind in ("prompt", "reject"):
             told = step.prompt.after if step.prompt is not None else None
             if told is None:
                 annotator.clear()
@@ -165,12 +167,16 @@ class _Replay:
             annotator.accept(step.details.get("label"))
             self._accepted += 1
             self._compare(step)
+        elif step.kind == "set aside":
+            annotator.start_empty()
         elif step.kind in _BY_HAND:
             self._correct(step)
+            if step.details.get("all") and annotator.book is not None:
+                annotator.book.write_all()
         elif step.kind == "train":
             self._end(step)
         elif step.kind == "adapter" and step.version is not None and step.version.after is not None:
-            self._use(step.version.after)
+            self._use(step.version.after, is_gesture=not step.details.get("by itself"))
 
     def _compare(self, step: Step) -> None:
         """See whether the objects are what the journal says; if not, tell and take those."""
@@ -234,7 +240,7 @@ class _Replay:
                 self._tell(step, "another adapter came of it")
         self._use(wanted)
 
-    def _use(self, told: Any) -> None:
+    def _use(self, told: Any, *, is_gesture: bool = True) -> None:
         """Answer with an adapter of the project."""
         versions = self._annotator.versions
         version = versions.known(str(told["fingerprint"]))
@@ -243,10 +249,11 @@ class _Replay:
             version = versions.bring_back(adapter, told)
         if version is versions.current:
             return
-        if self._annotator.image is None:
-            versions.use(version)
-        else:
+        if is_gesture and self._annotator.image is not None:
             self._annotator.use_version(version)
+        else:
+            versions.use(version)
+            self._annotator.see_again()
 
     def _tell(self, step: Step, what: str) -> None:
         self._differences.append(f"Gesture {step.number} ({title_of(step)}): {what}.")

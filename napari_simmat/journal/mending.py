@@ -77,8 +77,7 @@ def _what_is_wrong(path: Path) -> tuple[str, int]:
 
 
 def _copy_aside(path: Path) -> Path:
-    aside = path.with_name(f"damaged-{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 1000:03d}")
-    aside.mkdir()
+    aside = Path(tempfile.mkdtemp(prefix=f"damaged-{time.strftime('%Y%m%d-%H%M%S')}-", dir=path.parent))
     for file in _files_of(path):
         copy = aside / file.name
         shutil.copyfile(file, copy)

@@ -141,8 +141,10 @@ class Store:
                 "INSERT OR IGNORE INTO images VALUES (?,?,?,?,?,?)",
                 [(row.identity, row.place, row.name, row.path, *row.shape) for row in images.values()],
             )
+            # Who writes all that is known may know what was damaged here.
+            way = "REPLACE" if any(step.details.get("all") for _, step in items) else "IGNORE"
             self._connection.executemany(
-                "INSERT OR IGNORE INTO states VALUES (?,?,?,?,?,?,?,?,?,?)",
+                f"INSERT OR {way} INTO states VALUES (?,?,?,?,?,?,?,?,?,?)",
                 [(key, *state.to_row()) for key, state in states.items()],
             )
             for row, step in items:
@@ -173,8 +175,16 @@ class Store:
         row = self._connection.execute("SELECT value FROM project WHERE name=?", (name,)).fetchone()
         return "" if row is None else str(row[0])
 
+    @property
+    def _is_begun(self) -> bool:
+        """Whether it has its tables: a disk may have been full when it was made."""
+        query = "SELECT count(*) FROM sqlite_schema WHERE type='table'"
+        return bool(self._connection.execute(query).fetchone()[0])
+
     def images(self) -> list[ImageRow]:
         """All images that there are steps of."""
+        if not self._is_begun:
+            return []
         rows = self._connection.execute(f"SELECT {_IMAGE} FROM images")
         return [
             ImageRow(str(identity), str(place), str(name), str(path), (int(height), int(width)))
@@ -183,11 +193,15 @@ class Store:
 
     def last_number(self) -> int:
         """Number of the newest step, 0 if there is none."""
+        if not self._is_begun:
+            return 0
         return int(self._connection.execute("SELECT coalesce(max(number), 0) FROM steps").fetchone()[0])
 
     def read(self, identity: str) -> Reading:
         """All steps of an image in order; what is damaged is left out and counted."""
         found = Reading()
+        if not self._is_begun:
+            return found
         rows = list(_each(self._connection, "steps", _STEP))
         mine = [row for row in rows if row[0] == identity]
         states = self._states_of(mine, found)
@@ -229,11 +243,14 @@ class Store:
         """What SQLite itself finds wrong with the file."""
         try:
             rows = self._connection.execute("PRAGMA integrity_check(5)").fetchall()
+            if not rows or not self._is_begun:
+                return []
             for table, columns in _COLUMNS.items():
                 self._connection.execute(f"SELECT {columns} FROM {table} LIMIT 1").fetchall()
         except sqlite3.Error as error:
             return [str(error)]
-        return [str(row[0]).splitlines()[0] for row in rows if row[0] != "ok"]
+        lines = [line for row in rows if row[0] != "ok" for line in str(row[0]).splitlines()]
+        return [line for line in lines if not line.startswith("***")] or lines
 
     @property
     def is_in_place(self) -> bool:

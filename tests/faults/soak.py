@@ -69,6 +69,8 @@ def run(minutes: float, objects: int, trainings: int, out: Path) -> list[dict[st
     bench.open(image)
     while done < min(objects, len(places)):
         bench.click(*places[done], times)
+        answer = bench.annotator.answer  # a person takes the candidate that is the disc
+        bench.annotator.choose_candidate(int(np.argmin([mask.sum() or mask.size for mask in answer.masks])))
         before, start = len(bench.annotator.objects), time.perf_counter()
         bench.controller.accept()
         accepts.append(1000 * (time.perf_counter() - start))
