@@ -357,7 +357,11 @@ class Session:
         for kept in adapters:
             self.versions.bring_back(kept.adapter, kept.told)
         before = self.versions.current
-        is_better = before is not None and before.adapter.is_trained and before.suits(self._need_image())
+        queued = self._queued.get(self._need_image().identity, [])
+        is_chosen = any(step.version is not None for step in queued)
+        is_better = is_chosen or (
+            before is not None and before.adapter.is_trained and before.suits(self._need_image())
+        )
         wanted = None if current is None else self.versions.known(str(current["fingerprint"]))
         if wanted is not None and not is_better and wanted is not before:
             self.versions.use(wanted)

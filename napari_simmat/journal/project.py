@@ -311,6 +311,7 @@ class Project:
     def _open_for_writing(self) -> Store:
         """The journal, with the lock held and nothing in it that was not read. On the writer's thread."""
         with self._disk:
+            self.refuse_if_read_only()
             if self._store is not None and not self._store.is_in_place:
                 # Somebody removed the folder while it was open: SQLite would go on writing into a file without a name.
                 self._drop_store()
@@ -518,6 +519,14 @@ class Project:
 
     def _close_store(self) -> None:
         with self._disk:
+            journal = self.folder / JOURNAL
+            with suppress(OSError, sqlite3.Error):
+                if (
+                    self._store is None
+                    and self._lock.is_locked
+                    and journal.with_name(f"{JOURNAL}-wal").exists()
+                ):
+                    self._store = Store(journal)  # who only reads cannot clear up after itself
             if self._store is not None:
                 self._store.close()
             self._store = None
