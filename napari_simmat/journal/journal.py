@@ -35,6 +35,9 @@ class Journal:
     def project(self, image: MultiChannelImage) -> Project:
         """The project of an image; nothing is written yet."""
         folder = self.place_of(image)
+        if self.folder is not None:
+            with suppress(OSError):  # told with the first step
+                self.folder.mkdir(parents=True, exist_ok=True)
         if folder not in self._projects:
             self._projects[folder] = Project(folder, make_room=_make_room)
         return self._projects[folder]
