@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_simmat._annotator.jobs import Executor, Job, Progress, run_now
-from napari_simmat._annotator.session import Session
+from napari_simmat._annotator.keeping import Keeping
 from napari_simmat.errors import PromptError, SimmatError
 from napari_simmat.inference import Prompt, Segmenter
 from napari_simmat.journal import Step, Was
@@ -53,7 +53,7 @@ class Answer:
         return self.masks[self.shown]
 
 
-class Clicking(Session):
+class Clicking(Keeping):
     """A session that asks the model about points and a box; the newest click wins."""
 
     prompt_changed = Signal(object)

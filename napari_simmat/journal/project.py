@@ -14,11 +14,10 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import closing, suppress
-from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -26,13 +25,15 @@ from filelock import FileLock, Timeout
 from napari_simmat.atomic import sync_folder, write_atomically
 from napari_simmat.errors import ProjectError
 from napari_simmat.folders import PROJECT_SUFFIX
+from napari_simmat.journal.mark import read_mark, write_mark
 from napari_simmat.journal.mending import mend
 from napari_simmat.journal.places import note_place
-from napari_simmat.journal.snapshots import SUFFIX, Snapshot, newest_intact, snapshots_of
+from napari_simmat.journal.reading import read_story
+from napari_simmat.journal.snapshots import SUFFIX, Snapshot
 from napari_simmat.journal.spare import Spare
-from napari_simmat.journal.steps import Step, digest_of
-from napari_simmat.journal.store import ImageRow, NumberTakenError, Reading, Store
-from napari_simmat.journal.story import Former, Story, tell
+from napari_simmat.journal.steps import Step
+from napari_simmat.journal.store import ImageRow, NumberTakenError, Store
+from napari_simmat.journal.story import Story, tell
 from napari_simmat.journal.writer import Writer
 
 PATIENCE_S = 0.5
@@ -42,8 +43,7 @@ SNAPSHOT_EVERY = 50
 RESERVE_BYTES = 1 << 20
 _LITTLE_BYTES = 1 << 16  # less than SQLite needs to begin with
 
-JOURNAL, RESERVE, LOCK, MARK = "journal.sqlite", "reserve", "lock", "last"
-"""`MARK` holds the number of the last step that was written: what SQLite drops from a damaged log it does not tell."""
+JOURNAL, RESERVE, LOCK = "journal.sqlite", "reserve", "lock"
 
 OTHERS_WORK = (
     "The project {name} is open in another window, so this one only shows it; work there, or close it and open the image "
@@ -106,7 +106,7 @@ class Project:
         return (self.folder / JOURNAL).exists() or self._has_traces()
 
     def _has_traces(self) -> bool:
-        return (self.folder / MARK).exists() or any(self.folder.glob(f"*{SUFFIX}"))
+        return bool(read_mark(self.folder)) or any(self.folder.glob(f"*{SUFFIX}"))
 
     def restore(self, image: ImageRow) -> Story:
         """What is known of an image; damaged files are put aside and what is whole of them is used.
@@ -124,8 +124,7 @@ class Project:
                     problems = self._claim()
                 if self.unwritten and not self._refusal:
                     self._writer.submit(self._write_pending)
-                is_known = self.exists or bool(self.unwritten)
-                return self._story(image, problems) if is_known else Story(problems=tuple(problems))
+                return read_story(self.folder / JOURNAL, image, self._unwritten_of(image), problems)
         except (OSError, sqlite3.Error, ProjectError) as error:
             self._refusal = NOT_READ.format(name=self.folder.name)
             raise ProjectError(
@@ -160,7 +159,9 @@ class Project:
             return []
         if not self._take_lock():
             return []
-        problems = mend(self.folder / JOURNAL, self._marked()) if (self.folder / JOURNAL).exists() else []
+        problems = (
+            mend(self.folder / JOURNAL, read_mark(self.folder)) if (self.folder / JOURNAL).exists() else []
+        )
         last = self._last_on_disk()
         problems += self._take_over_spare(last)
         with self._state:
@@ -183,7 +184,7 @@ class Project:
 
     def _last_on_disk(self) -> int:
         """The highest number that was ever given, as far as the disk tells."""
-        found = [self._marked()]
+        found = [read_mark(self.folder)]
         found += [
             int(path.stem[-9:]) for path in self.folder.glob(f"*{SUFFIX}") if path.stem[-9:].isdecimal()
         ]
@@ -191,39 +192,6 @@ class Project:
             with closing(Store(self.folder / JOURNAL, read_only=True)) as store:
                 found.append(store.last_number())
         return max(found)
-
-    def _story(self, image: ImageRow, problems: Sequence[str]) -> Story:
-        with self._state:
-            unwritten = [step for row, step in self._pending if row.identity == image.identity]
-        reading, known, former, last = Reading(), set[str](), None, 0
-        if (self.folder / JOURNAL).exists():
-            with closing(Store(self.folder / JOURNAL, read_only=True)) as store:
-                reading, last = store.read(image.identity), store.last_number()
-                rows = store.images()
-                known = {row.identity for row in rows}
-                if image.identity not in known and not unwritten:
-                    former = self._former(store, image, rows)
-        reading.lost += max(0, self._marked() - last)
-        there = {step.number for step in reading.steps}
-        reading.steps += [step for step in unwritten if step.number not in there]
-        losses = reading.lost + reading.lost_objects
-        is_bridged = losses <= max((int(s.details.get("bridges", 0)) for s in reading.steps), default=0)
-        snapshot, said = None, list(problems)
-        if losses and not is_bridged:
-            snapshot, damaged = newest_intact(snapshots_of(self.folder, image.identity))
-            said += [*damaged, _losses(reading, snapshot)]
-        story = tell(reading, snapshot, tuple(said))
-        return replace(story, former=former, bridges=0 if is_bridged else losses)
-
-    def _former(self, store: Store, image: ImageRow, rows: Sequence[ImageRow]) -> Former | None:
-        """The newest work on another content of the same place of the file."""
-        found = None
-        for row in rows:
-            if row.place == image.place:
-                story = tell(store.read(row.identity))
-                if story.states and (found is None or story.time > found.time):
-                    found = Former(row.identity, len(story.states), story.time, row.shape)
-        return found
 
     def objects_of(self, identity: str) -> Story:
         """The objects of another content, to be taken over if the user wants that; slow, for any thread.
@@ -308,6 +276,10 @@ class Project:
         with self._state:
             return len(self._pending)
 
+    def _unwritten_of(self, image: ImageRow) -> list[Step]:
+        with self._state:
+            return [step for row, step in self._pending if row.identity == image.identity]
+
     def _open_for_writing(self) -> Store:
         """The journal, with the lock held and nothing in it that was not read. On the writer's thread."""
         with self._disk:
@@ -368,22 +340,9 @@ class Project:
             except NumberTakenError:
                 self._refusal = OTHERS_WORKED.format(name=self.folder.name)
                 raise
-            self._mark(items[-1][1].number)
+            write_mark(self.folder, items[-1][1].number)
             with self._state:
                 del self._pending[: len(items)]
-
-    def _mark(self, number: int) -> None:
-        """Note how far the journal goes; without waiting for the disk, since it is only there to notice damage by."""
-        with suppress(OSError):
-            text = f"{number:012d}"
-            (self.folder / MARK).write_text(f"{text} {digest_of([text])}\n", encoding="ascii")
-
-    def _marked(self) -> int:
-        try:
-            text, _, digest = (self.folder / MARK).read_text(encoding="ascii").strip().partition(" ")
-            return int(text) if digest == digest_of([text]) else 0
-        except (OSError, ValueError):
-            return 0
 
     def _fill_reserve(self) -> None:
         """Take some space that can be given back when there is no other; what goes wrong costs nothing."""
@@ -565,16 +524,6 @@ def copy_of(theirs: Path, ours: Path) -> None:
     shutil.copytree(theirs, partial, ignore=left_out, copy_function=shutil.copyfile)
     partial.chmod(0o755)
     os.replace(partial, ours)
-
-
-def _losses(reading: Reading, snapshot: Snapshot | None) -> str:
-    parts = []
-    if reading.lost:
-        parts.append(f"{reading.lost} gesture{'s' if reading.lost != 1 else ''}")
-    if reading.lost_objects:
-        parts.append(f"{reading.lost_objects} version{'s' if reading.lost_objects != 1 else ''} of objects")
-    whole = "all others are back" if snapshot is None else "the newest snapshot and all others are back"
-    return f"{' and '.join(parts)} in the journal could not be read; {whole}."
 
 
 __all__ = ["PROJECT_SUFFIX", "Project", "TakenError", "copy_of"]
