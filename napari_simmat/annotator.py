@@ -184,6 +184,8 @@ class Annotator(Attributing):
         )
         self._take_prompt(Prompt())
         self._did(objects=True)
+        if self._works_ahead:
+            self._run(Job("tidy", "Tidying up", lambda _: give_memory_back(), lambda _: None))
         self._train_if_wanted()
         return number
 

@@ -15,7 +15,7 @@ from napari_simmat.inference.compute import take_threads
 from napari_simmat.plugin.interpreter import short_turns, small_collections_only
 from napari_simmat.plugin.worker import Worker
 
-DRAWING = ("show", "ranges", "legend", "limits", "spectrum", "statistics", "histograms", "kept")
+DRAWING = ("show", "ranges", "legend", "limits", "spectrum", "statistics", "histograms", "kept", "tidy")
 """Kinds of jobs that only draw: what people look at while the model is busy."""
 
 ENCODING = ("draft", "encode", "ahead")
