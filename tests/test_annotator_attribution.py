@@ -55,6 +55,7 @@ def later():
     annotator.click(*BALLS[1][:2])
     executor.run_all()
     annotator.accept()
+    executor.run_all()
     return annotator, executor
 
 
@@ -104,6 +105,7 @@ def test_many_channels_are_left_out_in_twelve_runs(later):
     annotator.click(*BALLS[1][:2])
     executor.run_all()
     annotator.accept()
+    executor.run_all()
     steps = []
     annotator.ask_attribution(1)
     (job,) = executor.jobs

@@ -45,11 +45,14 @@ def read_story(path: Path, image: ImageRow, unwritten: Sequence[Step], problems:
     losses = reading.lost + reading.lost_objects
     is_bridged = losses <= max((int(s.details.get("bridges", 0)) for s in reading.steps), default=0)
     snapshot, said = None, list(problems)
-    if losses and not is_bridged:
+    is_lossy = bool(problems) or (
+        losses > 0 and not is_bridged
+    )  # of a mended journal nobody knows what is missing
+    if is_lossy:
         snapshot, damaged = newest_intact(snapshots_of(folder, image.identity))
-        said += [*damaged, _losses(reading, snapshot)]
+        said += [*damaged, *([_losses(reading, snapshot)] if losses else [])]
     story = tell(reading, snapshot, tuple(said))
-    return replace(story, former=former, bridges=0 if is_bridged else losses)
+    return replace(story, former=former, bridges=max(losses, 1) if is_lossy else 0)
 
 
 def _former(store: Store, image: ImageRow, rows: Sequence[ImageRow]) -> Former | None:
