@@ -115,7 +115,8 @@ def test_a_label_that_is_given_again_moves(crowded):
     book.accept(second, label=7, prompt=Prompt(), adapter="")
     np.testing.assert_array_equal(book.known == 7, second)
     np.testing.assert_array_equal(book.target.data == 7, second)
-    np.testing.assert_array_equal(book.mask(7), second)
+    (correction,) = [each for each in book.corrections() if each.label == 7]
+    np.testing.assert_array_equal(correction.mask, second)
 
 
 def test_balls_are_still_balls():

@@ -286,7 +286,7 @@ def numbered(count, per_image=1):
         as_image(np.full((1, 8, 8), k, np.uint8), channel_axis=0) for k in range(-(-count // per_image))
     ]
     mask = np.ones((8, 8), bool)
-    return Corrections(Correction(images[k // per_image], mask, label=k) for k in range(count))
+    return Corrections(Correction.of(images[k // per_image], mask, label=k) for k in range(count))
 
 
 def test_nothing_is_held_out_of_one_object():
@@ -347,8 +347,8 @@ def test_of_one_image_a_fifth_of_the_objects_is_held_out():
 def test_a_corrected_object_replaces_its_earlier_mask():
     image = as_image(np.zeros((1, 8, 8), np.uint8), channel_axis=0)
     memory = Corrections()
-    memory.add(Correction(image, np.ones((8, 8), bool), label=1))
-    better = Correction(image, np.eye(8, dtype=bool), prompt=Prompt().with_point(1, 1), label=1)
+    memory.add(Correction.of(image, np.ones((8, 8), bool), label=1))
+    better = Correction.of(image, np.eye(8, dtype=bool), prompt=Prompt().with_point(1, 1), label=1)
     memory.add(better)
     assert list(memory) == [better]
     memory.remove(image, 1)

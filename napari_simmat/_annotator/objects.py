@@ -479,17 +479,15 @@ class ObjectBook:
         """Every object as a correction to learn from."""
         return [
             Correction(
-                image=self.image, mask=self.mask(label), prompt=note.prompt, label=label, source=note.source
+                image=self.image,
+                window=note.window,
+                crop=note.crop,
+                prompt=note.prompt,
+                label=label,
+                source=note.source,
             )
             for label, note in sorted(self.notes.items())
         ]
-
-    def mask(self, label: int) -> NDArray[np.bool_]:
-        """Mask (Y, X) of an object."""
-        mask = np.zeros(self.known.shape, bool)
-        note = self.notes[label]
-        mask[note.window] = note.crop
-        return mask
 
     def _origin(self, label: int, window: Window, crop: NDArray[np.bool_]) -> dict[str, Any]:
         """Where a mask found in the target comes from: undo brought an earlier one back, else a brush."""

@@ -129,6 +129,7 @@ class _Thread(threading.Thread):
     def run(self) -> None:
         while (job := self._take_next()) is not None:
             self._do(job)
+            del job  # what it learnt from, and what came of it, may be large
 
     def _take_next(self) -> Job | None:
         with self._condition:

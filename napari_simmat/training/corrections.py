@@ -23,7 +23,11 @@ class Correction:
     Attributes
     ----------
     image : MultiChannelImage
-    mask : ndarray of bool, (Y, X)
+    window : (slice, slice)
+        Rows and columns of its bounding box. Kept instead of whole masks: of hundreds of objects in one image these took
+        more memory than the training.
+    crop : ndarray of bool, (h, w)
+        Its mask in there.
     prompt : Prompt, optional
         The clicks that it took, where it was made by clicks.
     label : int
@@ -33,10 +37,33 @@ class Correction:
     """
 
     image: MultiChannelImage
-    mask: NDArray[np.bool_]
+    window: tuple[slice, slice]
+    crop: NDArray[np.bool_]
     prompt: Prompt | None = None
     label: int = 0
     source: Source = "clicks"
+
+    @classmethod
+    def of(
+        cls,
+        image: MultiChannelImage,
+        mask: NDArray[np.bool_],
+        *,
+        prompt: Prompt | None = None,
+        label: int = 0,
+        source: Source = "clicks",
+    ) -> Correction:
+        """The correction with this mask (Y, X)."""
+        rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+        window = tuple(slice(int(k[0]), int(k[-1]) + 1) if len(k) else slice(0, 0) for k in (rows, columns))
+        return cls(image, (window[0], window[1]), mask[window].copy(), prompt, label, source)
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """Mask (Y, X), made anew each time."""
+        mask = np.zeros(self.image.shape, bool)
+        mask[self.window] = self.crop
+        return mask
 
 
 class Corrections:
@@ -69,9 +96,7 @@ class Corrections:
             )
         numbers = np.unique(instances)
         return cls(
-            Correction(image=image, mask=instances == n, label=int(n), source="dataset")
-            for n in numbers
-            if n > 0
+            Correction.of(image, instances == n, label=int(n), source="dataset") for n in numbers if n > 0
         )
 
     def add(self, correction: Correction) -> None:

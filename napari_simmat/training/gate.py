@@ -94,7 +94,7 @@ def one_click_iou(
         segmenter = Segmenter(group[0].image, adapter=adapter, model=base, device=device)
         for correction in group:
             watch.check()
-            found = segmenter.answer(Prompt().with_point(*first_click(correction.mask))).mask()
-            union = int((found | correction.mask).sum())
-            values.append(int((found & correction.mask).sum()) / union)
+            mask = correction.mask
+            found = segmenter.answer(Prompt().with_point(*first_click(mask))).mask()
+            values.append(int((found & mask).sum()) / int((found | mask).sum()))
     return float(np.mean(values))

@@ -169,7 +169,7 @@ def _frame_labels(group: Sequence[Correction], frame: Frame) -> NDArray[np.int32
     x = np.minimum(((np.arange(width) + 0.5) / sx).astype(int), columns - 1)
     labels = np.zeros(frame.image_shape, np.int32)
     for number, correction in enumerate(group, start=1):
-        labels[correction.mask] = number
+        labels[correction.window][correction.crop] = number
     in_frame: NDArray[np.int32] = labels[y[:, None], x]
     return in_frame
 
@@ -212,4 +212,4 @@ def _shrunk(
 def learnable(correction: Correction, side: int) -> bool:
     """Whether an object is large enough in the encoder's frame to learn from."""
     sy, sx = Frame(correction.image.shape, side).scale
-    return bool(np.count_nonzero(correction.mask) * sy * sx >= 1.25 * _MIN_AREA)
+    return bool(np.count_nonzero(correction.crop) * sy * sx >= 1.25 * _MIN_AREA)

@@ -169,7 +169,7 @@ def _disc_corrections(count: int, seed: int) -> Corrections:
         labels = discs(_SIDE // 2, _ACROSS)
         image = disc_image(labels, 5, seed=100 * seed + number)
         wanted = range(1, min(_ACROSS**2, count - len(found)) + 1)
-        found += [Correction(image=image, mask=labels == n, label=n, source="dataset") for n in wanted]
+        found += [Correction.of(image, labels == n, label=n, source="dataset") for n in wanted]
         number += 1
     return Corrections(found)
 

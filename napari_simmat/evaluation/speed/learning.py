@@ -77,7 +77,7 @@ def deep_seconds_per_step(
     for group in Corrections(corrections).by_image():
         labels = np.zeros(group[0].image.shape, np.int32)
         for number, correction in enumerate(group, start=1):
-            labels[correction.mask] = number
+            labels[correction.window][correction.crop] = number
         dataset.append((group[0].image, labels))
     adapter = finetune(
         dataset, mode="deep", steps=steps, gate=False, base=base, device=str(device), cancel=course.cancel

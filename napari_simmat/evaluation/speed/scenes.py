@@ -120,7 +120,7 @@ def handful(items: Sequence[DatasetItem], count: int) -> list[Correction]:
     found: list[Correction] = []
     for scene in _loaded(items):
         for label, mask in objects(scene.instances):
-            found.append(Correction(image=scene.image, mask=mask, label=label, source="dataset"))
+            found.append(Correction.of(scene.image, mask, label=label, source="dataset"))
             if len(found) == count:
                 return found
     if not found:
