@@ -15,10 +15,10 @@ import pytest
 import tifffile
 from balls import BALLS, balls, pixels
 from filelock import FileLock
+from journals import accept, full_for, home, opened, scene, session  # noqa: F401
 
 from napari_simmat.annotator import Annotator
 from napari_simmat.errors import ProjectError
-from napari_simmat.images import open_image
 from napari_simmat.images.opened import open_file
 from napari_simmat.journal import Journal, Step, Was, row_of
 from napari_simmat.journal import mending as mending_module
@@ -26,67 +26,30 @@ from napari_simmat.journal.project import JOURNAL
 from napari_simmat.journal.store import NumberTakenError, Store
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("NAPARI_SIMMAT_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def scene(tmp_path):
-    path = tmp_path / "scenes" / "balls.tif"
-    path.parent.mkdir()
-    tifffile.imwrite(path, pixels(3), photometric="minisblack")
-    return path
-
-
-def window(path):
-    """A session of its own on an image."""
-    return Annotator(open_image(path, channel_axis=0), journal=Journal())
-
-
-def accept(annotator, *numbers):
-    for number in numbers:
-        annotator.click(*BALLS[number][:2])
-        annotator.accept()
-
-
-def full_for(folder):
-    """`Store.append` on a disk that is full where the projects of a folder are."""
-    append = Store.append
-
-    def full(self, items):
-        if self.path.parent.parent == folder:
-            raise sqlite3.OperationalError("database or disk is full")
-        return append(self, items)
-
-    return full
-
-
 def test_who_looked_first_does_not_overwrite_who_worked_meanwhile(scene):
-    first, second = window(scene), window(scene)
+    first, second = session(scene), session(scene)
     accept(second, 1, 2)
     labels = second.labels.copy()
     second.close()
     first.click(*BALLS[3][:2])
     with pytest.raises(ProjectError, match="has worked on the project"):
         first.accept()
-    first.set_image(open_image(scene, channel_axis=0))  # opened again, it goes on from there
+    first.set_image(opened(scene))  # opened again, it goes on from there
     np.testing.assert_array_equal(first.labels, labels)
     accept(first, 3)
     first.close()
-    again = window(scene)
+    again = session(scene)
     assert set(again.objects) == {1, 2, 3}
     again.close()
 
 
 def test_a_window_that_only_showed_works_when_the_other_one_is_closed_and_the_image_opened_again(scene):
-    first = window(scene)
+    first = session(scene)
     accept(first, 1)
-    second = window(scene)
+    second = session(scene)
     assert second.refusal
     first.close()
-    second.set_image(open_image(scene, channel_axis=0))
+    second.set_image(opened(scene))
     assert not second.refusal
     accept(second, 2)
     assert set(second.objects) == {1, 2}
@@ -103,8 +66,8 @@ def test_a_number_is_never_taken_twice(tmp_path):
 
 
 def test_a_lock_that_is_slow_to_tell_lets_nobody_write_without_it(scene, monkeypatch):
-    first = window(scene)
-    second = window(scene)
+    first = session(scene)
+    second = session(scene)
     accept(first, 1)
     acquire = FileLock.acquire
 
@@ -120,31 +83,31 @@ def test_a_lock_that_is_slow_to_tell_lets_nobody_write_without_it(scene, monkeyp
     monkeypatch.setattr(FileLock, "acquire", acquire)
     accept(first, 2)
     first.close()
-    again = window(scene)
+    again = session(scene)
     assert set(again.objects) == {1, 2}
     again.close()
     second.close()
 
 
 def test_of_two_windows_on_a_removed_folder_only_one_goes_on(scene):
-    first = window(scene)
+    first = session(scene)
     accept(first, 1)
     shutil.rmtree(first.project_folder)
-    second = window(scene)
+    second = session(scene)
     accept(second, 2)
     with contextlib.suppress(ProjectError):
         accept(first, 3)
     assert first.trouble or first.refusal
     first.close()
     second.close()
-    again = window(scene)
+    again = session(scene)
     assert [state for state in again.objects] == [1]  # what the second window made
     assert again.objects[1].prompt.points == ((36.0, 110.0),)
     again.close()
 
 
 def test_a_drive_that_is_gone_gets_no_folder_of_its_name(scene):
-    annotator = window(scene)
+    annotator = session(scene)
     accept(annotator, 1)
     scene.parent.rename(scene.parent.with_name("unmounted"))
     accept(annotator, 2)
@@ -153,7 +116,7 @@ def test_a_drive_that_is_gone_gets_no_folder_of_its_name(scene):
     scene.parent.with_name("unmounted").rename(scene.parent)
     assert annotator.try_writing_again()
     annotator.close()
-    again = window(scene)
+    again = session(scene)
     assert set(again.objects) == {1, 2}
     again.close()
 
@@ -182,24 +145,24 @@ def test_gestures_on_several_slices_wait_elsewhere_together(tmp_path, monkeypatc
 
 
 def test_an_adapter_that_could_not_be_written_comes_back_too(scene, monkeypatch):
-    annotator = window(scene)
+    annotator = session(scene)
     accept(annotator, 1)
     with monkeypatch.context() as patched:
         patched.setattr(Store, "append", full_for(scene.parent))
         patched.setattr("napari_simmat.journal.project.Project._write_adapters", lambda self: None)
         assert annotator.quick(steps=1).kept
         annotator.close()
-    again = window(scene)
+    again = session(scene)
     assert again.versions.current.name == "quick 1"
     accept(again, 2)
     again.close()
-    third = window(scene)
+    third = session(scene)
     assert third.versions.current.name == "quick 1"
     third.close()
 
 
 def test_an_error_that_is_no_damage_changes_nothing_and_lets_nothing_be_written(scene, monkeypatch):
-    annotator = window(scene)
+    annotator = session(scene)
     accept(annotator, 1, 2)
     annotator.close()
     before = {p.name: p.read_bytes() for p in annotator.book.log.project.folder.iterdir() if p.is_file()}
@@ -212,12 +175,12 @@ def test_an_error_that_is_no_damage_changes_nothing_and_lets_nothing_be_written(
         patched.setattr(Store, "problems", busy)
         again = Annotator(journal=Journal())
         again.problem.connect(told.append)
-        again.set_image(open_image(scene, channel_axis=0))
+        again.set_image(opened(scene))
         assert "cannot be read (unable to open database file)" in told[0]
         again.click(*BALLS[3][:2])
         with pytest.raises(ProjectError, match="could not be read, so nothing is written to it"):
             again.accept()
-    again.set_image(open_image(scene, channel_axis=0))
+    again.set_image(opened(scene))
     assert set(again.objects) == {1, 2}
     again.close()
     after = {p.name: p.read_bytes() for p in annotator.book.log.project.folder.iterdir() if p.is_file()}
@@ -226,7 +189,7 @@ def test_an_error_that_is_no_damage_changes_nothing_and_lets_nothing_be_written(
 
 @pytest.mark.parametrize("moment", ["copied", "noted", "made", "logs removed"])
 def test_mending_that_is_interrupted_is_done_again(scene, monkeypatch, moment):
-    annotator = window(scene)
+    annotator = session(scene)
     accept(annotator, 1, 2, 3)
     labels, folder = annotator.labels.copy(), annotator.project_folder
     annotator.book._keep_snapshot(now=True)
@@ -260,13 +223,13 @@ def test_mending_that_is_interrupted_is_done_again(scene, monkeypatch, moment):
         else:
             patched.setattr(mending_module, name, die)
         with contextlib.suppress(Killed):
-            Annotator(open_image(scene, channel_axis=0), journal=Journal())
+            Annotator(opened(scene), journal=Journal())
             pytest.fail("it was not interrupted")
     gc.collect()  # the lock of a process ends with it
     told = []
     again = Annotator(journal=Journal())
     again.problem.connect(told.append)
-    again.set_image(open_image(scene, channel_axis=0))
+    again.set_image(opened(scene))
     np.testing.assert_array_equal(again.labels, labels)
     assert "was damaged" in told[0]
     assert not (folder / "mending").exists()
@@ -277,22 +240,22 @@ def test_mending_that_is_interrupted_is_done_again(scene, monkeypatch, moment):
 def test_files_whose_names_are_no_text_can_be_worked_on(scene):
     odd = scene.parent / os.fsdecode(b"sc\xe8ne.tif")
     scene.rename(odd)
-    annotator = window(odd)
+    annotator = session(odd)
     accept(annotator, 1)
     assert annotator.trouble == ""
     annotator.close()
-    again = window(odd)
+    again = session(odd)
     assert set(again.objects) == {1}
     again.close()
 
 
 def test_start_empty_sets_clicks_aside_too(scene):
-    first = window(scene)
+    first = session(scene)
     first.click(*BALLS[1][:2])
     first.close()
     again = Annotator(journal=Journal())
     again.asks_to_resume = True
-    again.set_image(open_image(scene, channel_axis=0))
+    again.set_image(opened(scene))
     again.start_empty()
     assert again.prompt.is_empty
     assert again.answer is None
@@ -317,17 +280,17 @@ def test_snapshots_are_made_while_objects_are_accepted(tmp_path):
 
 
 def test_a_training_that_ends_while_work_waits_to_be_resumed_is_kept(scene):
-    first = window(scene)
+    first = session(scene)
     accept(first, 1)
     assert first.quick(steps=1).kept
     first.close()
     again = Annotator(journal=Journal())
     again.asks_to_resume = True
-    again.set_image(open_image(scene, channel_axis=0))
+    again.set_image(opened(scene))
     again.use_transfer("linear")  # while the bar still asks
     again.resume()
     name = again.versions.current.name
     again.close()
-    third = window(scene)
+    third = session(scene)
     assert third.versions.current.name == name
     third.close()
