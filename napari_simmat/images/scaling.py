@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from napari_simmat.images.statistics import filled, percentile_limits, sample, u
 LEAST_STD = 0.02
 """A few bright pixels in an empty channel hardly deviate from it; dividing by less would make them thousands."""
 
-_MOST_WORKERS = 4
+_WORKERS = min(4, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -92,17 +93,28 @@ def write_scaled(plane: NDArray[Any], scale: Scale, out: NDArray[np.float32]) ->
 def each_at_once(tasks: Iterable[Callable[[], None]]) -> None:
     """Do tasks of numpy side by side, as many as there are cores; they are taken one by one as they come.
 
-    A task is taken when another one is done, so that few of what they hold on to is in memory.
+    A task is taken when another one is done, so that few of what they hold on to is in memory. No task may call this.
     """
-    workers = min(_MOST_WORKERS, os.cpu_count() or 1)
-    with ThreadPoolExecutor(workers) as pool:
-        running = []
+    pool, running = _pool(), list[Future[None]]()
+    try:
         for task in tasks:
             running.append(pool.submit(task))
-            if len(running) > workers:
+            if len(running) > _WORKERS:
                 running.pop(0).result()
         for each in running:
             each.result()
+    finally:
+        wait(running)
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """Threads that stay: each new one is given a pool of memory by the C library, and leaves 50 MB in it behind."""
+    return ThreadPoolExecutor(_WORKERS, thread_name_prefix="scaling")
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has none of these threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def _resized(channel: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
