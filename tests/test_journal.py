@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from napari_simmat.images import open_image, sample_path
 from napari_simmat.journal import Journal, ObjectState
 from napari_simmat.journal.project import JOURNAL
 from napari_simmat.journal.runs import pack, unpack
+from napari_simmat.journal.store import Store
 
 
 def state(label=1, size=5, **more):
@@ -364,3 +367,26 @@ def test_a_project_opens_the_image_that_it_belongs_to(scene):
     scene.unlink()
     with pytest.raises(ImageError, match=r"there is no balls\.tif beside it"):
         open_image(folder)
+
+
+def test_a_journal_whose_making_is_broken_off_anywhere_looks_like_a_new_one(tmp_path, monkeypatch):
+    connect, broken_off = sqlite3.connect, 0
+    for moment in range(0, 60, 3):
+        path = tmp_path / f"{moment}.sqlite"
+
+        def until(*args, moment=moment, **options):
+            connection = connect(*args, **options)
+            calls = iter(range(1000))
+            connection.set_progress_handler(lambda: int(next(calls) >= moment), 10)
+            return connection
+
+        with monkeypatch.context() as patch:
+            patch.setattr(sqlite3, "connect", until)
+            try:
+                Store(path).close()
+            except sqlite3.Error:
+                broken_off += 1
+        with closing(Store(path, read_only=True)) as store:
+            assert store.problems() == []
+            assert store.last_number() == 0
+    assert 4 < broken_off < 20

@@ -103,7 +103,8 @@ class Store:
                 return
             self.mode = self._choose_mode()
             self._connection.execute("PRAGMA synchronous=FULL")
-            self._connection.executescript(_TABLES)
+            # All tables or none: with some of them, left by whoever was killed here, it would look damaged.
+            self._connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
             self.put("format", str(FORMAT))
             found = path.stat()
             self._file = (found.st_dev, found.st_ino)
