@@ -21,15 +21,13 @@ KINDS = (
 
 
 def state(annotator):
-    """All that undo has to bring back; another candidate of the same clicks is no step of its own."""
-    prompt = {
-        key: value for key, value in annotator.prompt.to_dict().items() if key not in ("candidate", "choices")
-    }
+    """All that undo has to bring back."""
     version = annotator.versions.current
     return (
         annotator.labels.tobytes(),
         tuple(note.state.key for note in annotator.objects.values()),
-        repr(prompt),
+        repr(annotator.prompt.to_dict()),
+        None if annotator.answer is None else annotator.answer.mask.tobytes(),
         None if version is None else version.adapter.fingerprint,
         np.asarray(annotator.book.target.data).astype(np.int32).tobytes(),
     )

@@ -27,8 +27,6 @@ def act(annotator, kinds, seed):
         assert grown in (0, 1)
         if grown:
             states.append(state(annotator))
-        else:
-            states[-1] = state(annotator)  # another candidate is no step of its own
     return states
 
 

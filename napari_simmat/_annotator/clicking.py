@@ -171,11 +171,10 @@ class Clicking(Keeping):
 
     def choose_candidate(self, index: int) -> None:
         """Show this candidate instead, 0 to 2; nothing happens while an answer is on its way."""
-        if self.answer is None or not self.is_answered:
+        if self.answer is None or not self.is_answered or index == self.answer.shown:
             return
         chosen = replace(self.prompt, candidate=index)
-        if index != self.answer.shown:
-            self._write_prompt("candidate", chosen)
+        self._write_prompt("candidate", chosen)
         self._prompt = chosen
         self._show(replace(self.answer, prompt=self.prompt, shown=index))
 

@@ -25,7 +25,8 @@ Kind = Literal[
     "set aside", "undo", "redo",
 ]  # fmt: skip
 UNDOABLE: frozenset[str] = frozenset(
-    ("prompt", "reject", "accept", "edit", "erase", "merge", "train", "adapter", "import", "set aside")
+    ("prompt", "candidate", "reject", "accept", "edit", "erase", "merge")
+    + ("train", "adapter", "import", "set aside")
 )
 
 LARGEST_LABEL = 2**31 - 1
@@ -252,7 +253,8 @@ def fold(steps: Iterable[Step]) -> tuple[list[Step], list[Step]]:
     """The history that a sequence of steps makes: what can be undone, and what can be redone, newest last.
 
     Of an undone step the step that undid it is kept, and of one that was redone the step that did: reversing that
-    brings back what really was there, for example another choice among three candidates.
+    brings back what really was there. What an undo passed over (journals from before the choice of a candidate was a
+    gesture) is no part of the history.
     """
     done: list[Step] = []
     undone: list[Step] = []
@@ -261,14 +263,19 @@ def fold(steps: Iterable[Step]) -> tuple[list[Step], list[Step]]:
             done.clear()
             undone.clear()
         if step.kind == "undo":
-            if done:
-                done.pop()
+            _take(done, step)
             undone.append(step)
         elif step.kind == "redo":
-            if undone:
-                undone.pop()
+            _take(undone, step)
             done.append(step)
         elif step.is_undoable:
             done.append(step)
             undone.clear()
     return done, undone
+
+
+def _take(steps: list[Step], going: Step) -> None:
+    """Take off the step that an undo or a redo is of, or if that is lost the last one."""
+    of = going.details.get("of")
+    place = next((k for k in reversed(range(len(steps))) if steps[k].number == of), len(steps) - 1)
+    del steps[max(0, place) :]

@@ -61,15 +61,12 @@ def open_annotator(folder: Path) -> Annotator:
 
 
 def digest(annotator: Annotator) -> str:
-    """Hash of everything that must not get lost; which candidate is shown is a matter of looking."""
-    told = {
-        key: value for key, value in annotator.prompt.to_dict().items() if key not in ("candidate", "choices")
-    }
+    """Hash of everything that must not get lost."""
     version = annotator.versions.current
     parts = (
         annotator.labels.tobytes(),
         [note.state.key for note in annotator.objects.values()],
-        told,
+        annotator.prompt.to_dict(),
         None if version is None else version.adapter.fingerprint,
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
