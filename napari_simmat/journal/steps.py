@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +24,8 @@ Kind = Literal[
     "prompt", "candidate", "reject", "accept", "edit", "erase", "merge", "train", "adapter", "export", "import",
     "set aside", "undo", "redo",
 ]  # fmt: skip
-UNDOABLE: frozenset[str] = frozenset(
-    ("prompt", "candidate", "reject", "accept", "edit", "erase", "merge")
-    + ("train", "adapter", "import", "set aside")
-)
+_TOLD = ("export", "undo", "redo")
+UNDOABLE: frozenset[str] = frozenset(kind for kind in get_args(Kind) if kind not in _TOLD)
 
 LARGEST_LABEL = 2**31 - 1
 

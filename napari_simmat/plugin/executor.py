@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_simmat.annotator import Job, Progress
 from napari_simmat.inference.compute import take_threads
 from napari_simmat.plugin.interpreter import short_turns, small_collections_only
+from napari_simmat.plugin.openers import Openers
 from napari_simmat.plugin.worker import Worker
 
 DRAWING = ("show", "ranges", "legend", "limits", "spectrum", "statistics", "histograms", "kept", "tidy")
@@ -23,6 +24,9 @@ ENCODING = ("draft", "encode", "ahead")
 
 _SHOWN_S = 0.3
 """How long encoding waits at most for the mask of a draft to be shown."""
+
+READING = ("open", "read")
+"""Kinds of jobs that read files, by their first word."""
 
 LONG = ("train", "attribution")
 """Kinds of jobs that people start and then go on clicking."""
@@ -42,19 +46,20 @@ class Executor(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         # Learning goes on while people click, so it leaves them one core.
-        self._opening = Worker("simmat-opens", self)  # a drive that hangs must not keep answers waiting
+        self._opening = Openers(self)  # a drive that hangs must not keep answers waiting, nor other files
         self._answering = Worker("simmat-answers", self, prepare=take_threads)
         self._encoding = Worker("simmat-encodes", self, prepare=take_threads)
         self._learning = Worker("simmat-learns", self, prepare=partial(take_threads, spare=1))
         self._drawing = Worker("simmat-draws", self)
         self._draft_is_shown = threading.Event()
         self._draft_is_shown.set()  # none is under way
-        for worker in self.workers:
+        self._opening.changed.connect(self.changed)
+        for worker in self._others:
             worker.changed.connect(self.changed)
 
     def __call__(self, job: Job) -> None:
         """Run a job on the thread for its kind."""
-        if job.kind == "open":
+        if job.kind.partition(" ")[0] in READING:
             self._opening.submit(job)
         elif job.kind in DRAWING:
             self._drawing.submit(job)
@@ -73,7 +78,11 @@ class Executor(QObject):
     @property
     def workers(self) -> tuple[Worker, ...]:
         """All threads."""
-        return self._opening, self._answering, self._encoding, self._learning, self._drawing
+        return (*self._opening.workers, *self._others)
+
+    @property
+    def _others(self) -> tuple[Worker, ...]:
+        return self._answering, self._encoding, self._learning, self._drawing
 
     @property
     def current(self) -> Job | None:
@@ -90,7 +99,8 @@ class Executor(QObject):
 
     def stop(self) -> None:
         """Cancel everything and end all threads at their next step; returns at once."""
-        for worker in self.workers:
+        self._opening.stop()
+        for worker in self._others:
             worker.stop()
 
     def _after_draft(self, job: Job) -> Job:

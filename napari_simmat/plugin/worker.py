@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -58,6 +59,10 @@ class Worker(QObject):
         if self.current is None:
             self.current = job
             self.changed.emit()
+
+    def take_waiting(self) -> list[Job]:
+        """What waits behind the job that runs, which is to be done elsewhere."""
+        return self._thread.take_waiting()
 
     def stop(self) -> None:
         """Cancel everything and end the thread at its next step; returns at once.
@@ -118,6 +123,12 @@ class _Thread(threading.Thread):
             self._waiting[job.kind] = job
             self._condition.notify()
 
+    def take_waiting(self) -> list[Job]:
+        with self._condition:
+            waiting = list(self._waiting.values())
+            self._waiting.clear()
+            return waiting
+
     def stop(self) -> None:
         with self._condition:
             self._stopped = True
@@ -177,5 +188,6 @@ def _stop_all() -> None:
     threads = [thread for thread in _threads if thread.is_alive()]
     for thread in threads:
         thread.stop()
+    until = time.monotonic() + _GRACE_S
     for thread in threads:
-        thread.join(_GRACE_S)
+        thread.join(max(0.0, until - time.monotonic()))
