@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_simmat.annotator import Job
@@ -52,7 +54,8 @@ class Openers(QObject):
 
     def stop(self) -> None:
         """Cancel everything and end all threads at their next step; returns at once."""
-        self._patience.stop()
+        with suppress(RuntimeError):  # Qt has deleted it: the window is closed
+            self._patience.stop()
         for worker in self.workers:
             worker.stop()
 

@@ -54,6 +54,7 @@ class Stage:
         self._preview: Any = None
         self._strong: float | None = None
         self._clicks: Any = None
+        self._signs: tuple[int, ...] = ()  # of the clicks that are shown
         self._box: Any = None
         self._shape = (1, 1)
         self._index: tuple[int, ...] = ()
@@ -203,20 +204,27 @@ class Stage:
         self.show_box(prompt.box)
         if not prompt.points and self._clicks is None:
             return
-        points = np.asarray(prompt.points, float).reshape(-1, 2)
-        colours = [POSITIVE if label else NEGATIVE for label in prompt.labels]
         if self._clicks is None:
             self._make_clicks()
         # One event at the end: at each of these napari would draw them, and look for the extent of all layers anew.
         with self._clicks.events.blocker_all():
             self._clicks.selected_data = set()
-            self._clicks.data = points
-            if len(points):
-                self._clicks.size = max(4.0, max(self._shape) / 60)
-                self._clicks.face_color = colours
-                self._clicks.border_color = "white"
+            self._place_clicks(np.asarray(prompt.points, float).reshape(-1, 2), prompt.labels)
         self._clicks.refresh(thumbnail=False)
         self._raise_clicks()
+
+    def _place_clicks(self, points: NDArray[np.float64], labels: tuple[int, ...]) -> None:
+        """Put the points where they are; colours that stay are not set, which costs napari more than the points."""
+        shown, self._signs = self._signs, labels
+        is_alike = len(self._clicks.data) == len(shown) and labels[: len(shown)] == shown[: len(labels)]
+        if is_alike and len(points) <= len(shown) + 1:
+            if len(points) > len(shown):
+                self._clicks.current_face_color = POSITIVE if labels[-1] else NEGATIVE
+            self._clicks.data = points
+            return
+        self._clicks.data = points
+        if len(points):
+            self._clicks.face_color = [POSITIVE if label else NEGATIVE for label in labels]
 
     def show_box(self, box: tuple[float, float, float, float] | None) -> None:
         """Draw a box (y0, x0, y1, x1), or none."""
@@ -265,6 +273,9 @@ class Stage:
 
     def _make_clicks(self) -> None:
         self._clicks = self._add("points", np.empty((0, 2)), name="clicks", border_width=0.12)
+        self._clicks.current_size = max(4.0, max(self._shape) / 60)
+        self._clicks.current_border_color = "white"
+        self._signs = ()
         self._clicks.canvas_size_limits = (9, 13)
         self._clicks.editable = False
 

@@ -20,6 +20,8 @@ from napari_simmat.plugin.stage import MASK
 _SIDE = 512
 _MARGIN = 0.25
 _SMALLEST = 24
+_FINER = 2
+"""Smoothing has so many pixels on a side for each that is shown; more take time that nobody sees."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +67,10 @@ def crop_around(masks: tuple[NDArray[np.bool_], ...], behind: Backdrop) -> tuple
 def thumbnail(mask: NDArray[np.bool_], behind: Backdrop, crop: tuple[slice, slice], size: QSize) -> QIcon:
     """The mask on its part of the backdrop, filling `size`."""
     colour = QColor(MASK)
-    rgb = behind.rgb[crop].astype(np.float32)
-    inside = mask[:: behind.step, :: behind.step][crop]
+    cut = behind.rgb[crop]
+    fine = max(1, min(cut.shape[0] // size.height(), cut.shape[1] // size.width()) // _FINER)
+    rgb = cut[::fine, ::fine].astype(np.float32)
+    inside = mask[:: behind.step, :: behind.step][crop][::fine, ::fine]
     tint = np.array([colour.red(), colour.green(), colour.blue()], np.float32)
     rgb[inside] = 0.45 * rgb[inside] + 0.55 * tint
     data: Any = np.ascontiguousarray(rgb.astype(np.uint8))
