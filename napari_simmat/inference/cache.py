@@ -28,7 +28,7 @@ class EmbeddingCache:
         One embedding of the default model takes 4 MiB.
     """
 
-    def __init__(self, max_bytes: int = 64 * 2**20) -> None:
+    def __init__(self, max_bytes: int = 32 * 2**20) -> None:
         self.max_bytes = max_bytes
         self._entries: OrderedDict[Hashable, Tensor] = OrderedDict()
         self._lock = threading.Lock()

@@ -47,8 +47,8 @@ NO_ROOM = "The GPU has no memory left for this image, so the model answers on th
 _SMALL = 64
 """Side of the picture that is looked at to get ready."""
 
-_REMEMBERED = 64
-"""Answers kept by a segmenter, 0.8 MB each: enough for the clicks on one object."""
+_REMEMBERED = 24
+"""Answers kept by a segmenter, 0.8 MB each: enough for the clicks on one object; more while it has more."""
 _CLOSE_UPS = 8
 """Embeddings of close-ups kept by a segmenter, 2.7 MB each."""
 
@@ -253,7 +253,7 @@ class Segmenter:
                 self.note = NO_ROOM if way else self.note
             self._answers.move_to_end(key)
             previous = self._answers[key]
-        while len(self._answers) > _REMEMBERED:
+        while len(self._answers) > max(_REMEMBERED, 2 * len(prompt.points)):
             self._answers.popitem(last=False)
         assert previous is not None
         if prompt.candidate is not None:
