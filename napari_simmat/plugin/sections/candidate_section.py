@@ -38,7 +38,7 @@ class CandidateSection(Section):
             each.clicked.connect(lambda _, index=index: controller.annotator.choose_candidate(index))
         self._group = group
         self.add_row(*self.buttons)
-        # All of this takes a moment, and the mask on the canvas comes first.
+        # Pictures take a moment, and the mask on the canvas comes first.
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(_LATER_MS)
@@ -56,6 +56,11 @@ class CandidateSection(Section):
                 each.setText("–")
                 each.setChecked(False)
             return
+        self._group.setExclusive(True)
+        for index, each in enumerate(self.buttons):
+            each.setEnabled(True)
+            each.setText(f"IoU {min(max(answer.scores[index], 0.0), 1.0):.2f}")
+            each.setChecked(index == answer.shown)
         self._later.start()
 
     def _draw(self) -> None:
@@ -64,11 +69,7 @@ class CandidateSection(Section):
         if answer is None or behind is None:
             return
         crop = crop_around(answer.masks, behind)
-        self._group.setExclusive(True)
         for index, each in enumerate(self.buttons):
-            each.setEnabled(True)
-            each.setText(f"IoU {min(max(answer.scores[index], 0.0), 1.0):.2f}")
-            each.setChecked(index == answer.shown)
             each.setIcon(thumbnail(answer.masks[index], behind, crop, _SIZE))
 
 
