@@ -1,7 +1,7 @@
 """The objects of one image: what was accepted, how it came about, and what a brush changed since.
 
-The one invariant: `known` is what the journal holds. Whoever changes labels without the annotator (napari's
-brush, its undo, a script) makes the target differ from `known`; `sync` finds the difference and notes it.
+The one invariant: what is `known` is what the journal holds. Whoever changes labels without the annotator (napari's
+brush, its undo, a script) makes the target differ from it; `sync` finds the difference and notes it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from napari_simmat._annotator.log import Log
 from napari_simmat._annotator.notes import Note
-from napari_simmat._annotator.targets import ArrayTarget, LabelTarget, label_array
+from napari_simmat._annotator.sheet import Pair, Sheet, check_holds, check_range
+from napari_simmat._annotator.targets import LabelTarget
 from napari_simmat._annotator.windows import Window, hull, window_of, windows_of
 from napari_simmat.errors import ProjectError, PromptError, SimmatError
 from napari_simmat.images import MultiChannelImage
 from napari_simmat.inference import Prompt
 from napari_simmat.journal import Change, Former, ObjectState, Step, Story, Was
-from napari_simmat.journal.steps import LARGEST_LABEL, Kind
+from napari_simmat.journal.steps import Kind
 from napari_simmat.training import Correction
 
 _REMEMBERED = 8
@@ -47,7 +48,7 @@ class ObjectBook:
     ) -> None:
         self.image = image
         self.log = log
-        self.known: NDArray[np.int32] = np.zeros(image.shape, np.int32)
+        self._sheet = Sheet(image.name, image.shape)
         self.notes: dict[int, Note] = {}
         self.restored = 0
         self.former: Former | None = None
@@ -57,8 +58,18 @@ class ObjectBook:
         self._found = list(story.problems)
         self._highest = story.highest_label
         self._restore(story)
+        self._sheet.let_go()  # shows what is known now
         self.restored = len(self.notes)
-        self.target: LabelTarget = ArrayTarget(self.known.copy())
+
+    @property
+    def known(self) -> NDArray[np.int32]:
+        """Labels (Y, X) as the journal knows them; not to be written to."""
+        return self._sheet.known
+
+    @property
+    def target(self) -> LabelTarget:
+        """Where they are shown."""
+        return self._sheet.target
 
     def _restore(self, story: Story) -> None:
         height, width = self.known.shape
@@ -116,28 +127,14 @@ class ObjectBook:
         SimmatError
             If the target's labels are not of the image's shape; nothing was changed.
         """
-        data = label_array(target)
-        if data.dtype.kind not in "iu":
-            raise SimmatError(
-                f"The labels are {data.dtype}, expected whole numbers; choose or make a Labels layer."
-            )
-        self._check_range(int(data.max(initial=0)), int(data.min(initial=0)))
-        self._check_holds(data.dtype, int(self.known.max(initial=0)))
-        if data.shape != self.known.shape:
-            raise SimmatError(
-                f"The labels are {_size(data.shape)} but the image {self.image.name!r} is "
-                f"{_size(self.known.shape)} (rows x columns); choose labels of this image."
-            )
+        data = self._sheet.look_at(target)
         self._make_way(data)
-        missing = (data == 0) & (self.known != 0)
-        if missing.any():
-            target.data_setitem(np.nonzero(missing), self.known[missing])
-        self.target = target
+        self._sheet.show_in(target)
         return self.sync()[0]
 
     def let_go(self) -> None:
         """Write to a plain array from now on: layers that are not shown any more hold several copies of their labels."""
-        self.target = ArrayTarget(self.known.copy())
+        self._sheet.let_go()
 
     def _make_way(self, data: NDArray[np.integer]) -> None:
         """Renumber our objects whose number belongs to an object elsewhere in the target: two must not become one."""
@@ -147,7 +144,7 @@ class ObjectBook:
             if not own.any() or (data[note.window][own] == label).any():
                 continue
             number = self._next_label(data)
-            self._check_holds(data.dtype, number)
+            check_holds(data.dtype, number)
             moved = replace(note, label=number, crop=own.copy())
             self.log.add(Step("edit", changes=(Change(note.state, None), Change(None, moved.state))))
             self.known[note.window][own] = number
@@ -190,45 +187,25 @@ class ObjectBook:
             If another window works on this image.
         """
         self.sync()
-        data = label_array(self.target)
-        number = self._next_label(data) if label is None else label
+        number = self._next_label(self._sheet.data) if label is None else label
         if number < 1:
             raise PromptError(f"Got the label {number}, expected 1 or more: 0 is background.")
-        self._check_range(number)
-        self._check_holds(data.dtype, number)
+        check_range(number)
+        self._sheet.check_holds([number])
         if not mask.any():
             raise PromptError(
                 "The mask is empty, so there is nothing to accept; click on the object once more."
             )
         old = self.notes.get(number)
-        area = hull([window_of(mask), *([] if old is None else [old.window])])
-        top, left = area[0].start, area[1].start
-        seen, wanted = data[area], mask[area]
-        own = seen == number
-        new = wanted & ((seen == 0) | own)
-        if not new.any():
-            raise PromptError(self._nothing_left(wanted, seen))
-        box = window_of(new)
-        window = (
-            slice(box[0].start + top, box[0].stop + top),
-            slice(box[1].start + left, box[1].stop + left),
-        )
-        note = Note(number, "clicks", prompt, window, new[box].copy(), adapter)
+        claim = self._sheet.claim(mask, number, old)
+        note = Note(number, "clicks", prompt, claim.window, claim.crop, adapter)
         self._log(
             "accept",
             [(old, note)],
             prompt=None if before is None else Was(before, None),
             details={"label": label},
         )
-        rows, columns = np.nonzero(new != own)
-        if rows.size:
-            # One number for all where nothing is taken away: napari is quicker with that than with one for each pixel.
-            takes_away = (own & ~new).any()
-            value = np.where(new[rows, columns], number, 0).astype(data.dtype) if takes_away else number
-            self.target.data_setitem((rows + top, columns + left), value)
-        known = self.known[area]
-        known[own] = 0
-        known[new] = number
+        self._sheet.write(claim, number)
         self._note(note)
         self._keep_snapshot()
         return number
@@ -292,7 +269,7 @@ class ObjectBook:
             How many came.
         """
         self.sync()
-        pairs: list[tuple[Note | None, Note | None]] = []
+        pairs: list[Pair] = []
         taken = self.known != 0
         highest = max(self._highest, *(state.label for state in states)) if states else 0
         for state in states:
@@ -362,29 +339,21 @@ class ObjectBook:
         (changed, erased) : lists of int
             Labels that are new or have another mask, and labels that are gone.
         """
-        data = label_array(self.target)
-        if data.dtype.itemsize > 4 and data.max(initial=0) > LARGEST_LABEL:
-            self._on_problem(
-                f"The labels layer has the label {data.max()}, expected at most {LARGEST_LABEL}; its changes are "
-                "not taken over until that label is smaller."
-            )
+        refusal = self._sheet.refusal(len(self.notes))
+        if refusal:
+            self._on_problem(refusal)
             return [], []
-        if data.shape != self.known.shape:
-            self._on_problem(
-                f"The labels layer is {_size(data.shape)} now but the image is {_size(self.known.shape)}; "
-                f"the {len(self.notes)} objects accepted before are kept, changes in the layer are not taken."
-            )
-            return [], []
-        different = data != self.known
+        different = self._sheet.differences()
         if not different.any():
             return [], []
+        data = self._sheet.data
         region = window_of(different)
         part = different[region]
         touched = np.union1d(data[region][part], self.known[region][part])
         labels = [int(n) for n in touched if n > 0]
         area = hull([region, *(self.notes[n].window for n in labels if n in self.notes)])
         boxes = windows_of(data, area)
-        pairs: list[tuple[Note | None, Note | None]] = []
+        pairs: list[Pair] = []
         for label in labels:
             new = None
             if label in boxes:
@@ -396,41 +365,35 @@ class ObjectBook:
             self._log("edit", pairs)
         except ProjectError as error:
             self._on_problem(str(error))
-            where = np.nonzero(different)
-            self.target.data_setitem(where, self.known[where].astype(data.dtype))
+            self._sheet.put_back(different)
             return [], []
         for label, (_, new) in zip(labels, pairs, strict=True):
             if new is None:
                 self._forget(label)
             else:
                 self._note(new)
-        self.known[region][part] = data[region][part]
+        self._sheet.take_over(different)
         self._keep_snapshot()
         return (
             [label for label in labels if label in boxes],
             [label for label in labels if label not in boxes],
         )
 
-    def _change(
-        self, kind: Kind, pairs: Sequence[tuple[Note | None, Note | None]], *, prompt: Was | None = None
-    ) -> None:
+    def _change(self, kind: Kind, pairs: Sequence[Pair], *, prompt: Was | None = None) -> None:
         """Write changes and make them."""
         self._check_pairs(pairs)
         self._log(kind, pairs, prompt=prompt)
         self._apply(pairs)
         self._keep_snapshot()
 
-    def _check_pairs(self, pairs: Sequence[tuple[Note | None, Note | None]]) -> None:
+    def _check_pairs(self, pairs: Sequence[Pair]) -> None:
         """Refuse what the target cannot hold, before anything is written."""
-        dtype = label_array(self.target).dtype
-        for _, new in pairs:
-            if new is not None:
-                self._check_holds(dtype, new.label)
+        self._sheet.check_holds(new.label for _, new in pairs if new is not None)
 
     def _log(
         self,
         kind: Kind,
-        pairs: Sequence[tuple[Note | None, Note | None]],
+        pairs: Sequence[Pair],
         *,
         prompt: Was | None = None,
         details: Mapping[str, Any] | None = None,
@@ -439,28 +402,10 @@ class ObjectBook:
         changes = tuple(Change(*pair) for pair in states if pair != (None, None))
         self.log.add(Step(kind, changes=changes, prompt=prompt, details=details or {}))
 
-    def _apply(self, pairs: Sequence[tuple[Note | None, Note | None]]) -> None:
+    def _apply(self, pairs: Sequence[Pair]) -> None:
         """Take objects out and put others in, in the target and in what is known."""
-        notes = [note for pair in pairs for note in pair if note is not None]
-        if not notes:
-            return
-        area = hull([note.window for note in notes])
-        top, left = area[0].start, area[1].start
-        data = label_array(self.target)
-        found = self.known[area].copy()
-        gone = [old.label for old, _ in pairs if old is not None]
-        found[np.isin(found, gone)] = 0
-        for _, new in pairs:
-            if new is not None:
-                rows, columns = new.window
-                part = found[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-                part[new.crop] = new.label
-        different = np.nonzero(found != data[area])
-        if different[0].size:
-            self.target.data_setitem(
-                (different[0] + top, different[1] + left), found[different].astype(data.dtype)
-            )
-        self.known[area] = found
+        if any(note is not None for pair in pairs for note in pair):
+            self._sheet.paint(pairs)
         for old, new in pairs:
             if new is not None:
                 self._note(new)
@@ -509,32 +454,5 @@ class ObjectBook:
             former.append(note)
             del former[:-_REMEMBERED]
 
-    @staticmethod
-    def _check_range(highest: int, lowest: int = 0) -> None:
-        if highest > LARGEST_LABEL or lowest < 0:
-            raise SimmatError(
-                f"The labels go from {lowest} to {highest}, expected 0 to {LARGEST_LABEL}; renumber them first."
-            )
-
-    @staticmethod
-    def _check_holds(dtype: np.dtype[np.integer], label: int) -> None:
-        """A layer whose numbers are too narrow would turn an object into another one, or into background."""
-        if label > np.iinfo(dtype).max:
-            raise SimmatError(
-                f"The labels layer holds numbers up to {np.iinfo(dtype).max} ({dtype}), object {label} does not fit; "
-                "convert it in the layer list (right click, Convert data type) to int32."
-            )
-
     def _next_label(self, data: NDArray[np.integer]) -> int:
         return max(self._highest, int(data.max(initial=0))) + 1
-
-    @staticmethod
-    def _nothing_left(mask: NDArray[np.bool_], data: NDArray[np.integer]) -> str:
-        others = ", ".join(str(n) for n in np.unique(data[mask]))
-        return (
-            f"All of this mask belongs to object {others} already; erase that one first, or click elsewhere."
-        )
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return " x ".join(str(n) for n in shape)
