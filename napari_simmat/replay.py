@@ -247,11 +247,9 @@ class _Replay:
         if version is None:
             adapter = Adapter.load(self._project.adapter_path(str(told["fingerprint"])))
             version = versions.bring_back(adapter, told)
-        if version is versions.current:
-            return
         if is_gesture and self._annotator.image is not None:
-            self._annotator.use_version(version)
-        else:
+            self._annotator.use_version(version)  # also if it is in use: undo takes that back
+        elif version is not versions.current:
             versions.use(version)
             self._annotator.see_again()
 

@@ -75,6 +75,17 @@ def test_the_same_labels_come_of_it(scene, seed):
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_choosing_the_adapter_in_use_is_a_gesture_that_undo_takes_back(scene):
+    annotator = Annotator(open_image(scene, channel_axis=0), journal=Journal())
+    annotator.click(*BALLS[1][:2])
+    annotator.accept()
+    annotator.use_version(annotator.versions.current)
+    annotator.undo()
+    annotator.close()
+    (found,) = replay(scene.with_name("balls.tif.simmat"))
+    assert (found.differences, found.objects, found.same) == ([], 1, True)
+
+
 def test_a_training_is_done_anew_with_what_there_was_when_it_began(scene):
     annotator = Annotator(open_image(scene, channel_axis=0), journal=Journal())
     annotator.click(*BALLS[1][:2])
