@@ -7,6 +7,8 @@ import json
 import os
 import pickle
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -226,3 +228,43 @@ def test_a_checkpoint_with_numbers_that_are_not_finite_is_refused(tmp_path, monk
     with pytest.raises(WeightsError, match=r"poisoned\.pth holds numbers that are not finite"):
         load_base_model(tmp_path / "poisoned.pth")
     assert not list(Path(tmp_path / "home").rglob("*.safetensors"))
+
+
+SMALL_MEMORY = """
+import resource, sys
+from napari_simmat import Adapter
+from napari_simmat.errors import AdapterError
+now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (now + (512 << 20),) * 2)
+try:
+    Adapter.load(sys.argv[1])
+except AdapterError as error:
+    print(error)
+"""
+"""Refuses an adapter with half a gigabyte left, where there is a way to say so."""
+
+
+LARGE = {
+    "convolutions of a gigabyte and a half": ("conv-stack:15,8,512", {}),
+    "a first convolution of 800 GB": (
+        "linear+embedding",
+        {"mat.stem.weight": np.zeros((4096, 0, 4096, 4096), np.float32)},
+    ),
+}
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no way to bound the memory")
+@pytest.mark.parametrize("name", LARGE)
+def test_a_small_file_takes_little_memory_whatever_it_says_of_itself(tmp_path, name):
+    layer, tensors = LARGE[name]
+    path = tmp_path / "adapter.safetensors"
+    changed(path)
+    with safe_open(path, framework="np") as file:
+        card = json.loads(file.metadata()["card"]) | {"mat": layer}
+    changed(path, card=json.dumps(card), **tensors)
+    done = subprocess.run(
+        [sys.executable, "-c", SMALL_MEMORY, str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-500:]
+    assert is_a_sentence(done.stdout.strip())
+    assert "alloc" not in done.stdout  # else it tried to take the memory

@@ -309,7 +309,9 @@ class Adapter:
             profile = ModalityProfile.model_validate_json(metadata.get("profile", ""))
             card = AdapterCard.model_validate_json(metadata.get("card", ""))
             weights = {k[4:]: v for k, v in tensors.items() if k.startswith("mat.")}
-            build_transfer(card.mat, profile.n_channels, _kernel_of(weights)).load_state_dict(weights)
+            with torch.device("meta"):  # takes no memory for what the file may not have
+                layer = build_transfer(card.mat, profile.n_channels, _kernel_of(weights))
+            layer.load_state_dict(weights, assign=True)
         except (ValidationError, RuntimeError, SimmatError) as error:
             raise AdapterError(
                 f"The adapter file {file.name} is damaged ({str(error).splitlines()[0][:100]}); save it again."

@@ -82,7 +82,12 @@ class MAT(nn.Module):
 
 def first_channels(n_channels: int) -> Tensor:
     """The plainest pseudo-RGB, (3, C): one channel thrice, two as (0, 1, 1), else the first three."""
-    return pick_channels(n_channels, (0, min(1, n_channels - 1), min(2, n_channels - 1)))
+    return pick_channels(n_channels, first_places(n_channels))
+
+
+def first_places(n_channels: int) -> tuple[int, int, int]:
+    """Which channels those are."""
+    return 0, min(1, n_channels - 1), min(2, n_channels - 1)
 
 
 def pick_channels(n_channels: int, indices: tuple[int, int, int]) -> Tensor:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_simmat.errors import AdapterError
-from napari_simmat.models.mat import MAT, first_channels
+from napari_simmat.models.mat import MAT, first_channels, first_places
 
 __all__ = ["TRANSFERS", "Transfer", "build_transfer", "canonical_name"]
 
@@ -65,7 +65,7 @@ class FirstThree(nn.Module):
 
     def __init__(self, n_channels: int) -> None:
         super().__init__()
-        self.indices = first_channels(n_channels).argmax(1).tolist()
+        self.indices = list(first_places(n_channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, 3, H, W)."""
@@ -229,16 +229,19 @@ def _like(kernel: nn.Conv2d, n_channels: int) -> nn.Conv2d:
 
 def _copied(kernel: nn.Conv2d) -> nn.Conv2d:
     copy = _like(kernel, kernel.in_channels)
-    copy.load_state_dict({name: value.detach().cpu() for name, value in kernel.state_dict().items()})
+    _take_from(copy, kernel.weight, kernel)
     return copy
 
 
 def _inflated(kernel: nn.Conv2d, n_channels: int) -> nn.Conv2d:
     """Each channel gets the kernel summed over red, green and blue, divided by the number of channels."""
     inflated = _like(kernel, n_channels)
-    inflated.weight.data.copy_(
-        kernel.weight.detach().sum(1, keepdim=True).expand_as(inflated.weight) / n_channels
-    )
-    if kernel.bias is not None and inflated.bias is not None:
-        inflated.bias.data.copy_(kernel.bias.detach())
+    mean = kernel.weight.sum(1, keepdim=True) / n_channels
+    _take_from(inflated, mean.expand_as(inflated.weight), kernel)
     return inflated
+
+
+def _take_from(made: nn.Conv2d, weight: Tensor, kernel: nn.Conv2d) -> None:
+    made.weight.data.copy_(weight.detach())
+    if kernel.bias is not None and made.bias is not None:
+        made.bias.data.copy_(kernel.bias.detach())
