@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QFileDialog, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_simmat.inference.regions import is_large
 from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.controller import Controller
+from napari_simmat.plugin.saving import ask_where_to_save
 from napari_simmat.plugin.sections.section import Section, button, combo, fill, small_text
 
 _FORMATS = {
@@ -59,7 +59,14 @@ class ExportSection(Section):
         text, suffix = _FORMATS[name]
         image = self._controller.annotator.image
         proposal = f"{image.name}-objects{suffix}" if image is not None else f"objects{suffix}"
-        path, _ = QFileDialog.getSaveFileName(self, "Export the objects", proposal, f"{text} (*{suffix})")
-        if path:
-            chosen = Path(path)
-            self._controller.export(chosen if chosen.suffix else chosen.with_suffix(suffix), name)
+        path = ask_where_to_save(
+            self,
+            "Export the objects",
+            proposal,
+            text,
+            suffix,
+            say=self._controller.said.emit,
+            other_suffixes=True,
+        )
+        if path is not None:
+            self._controller.export(path, name)

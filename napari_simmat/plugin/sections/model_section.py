@@ -9,10 +9,12 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.controller import Controller
+from napari_simmat.plugin.saving import ask_where_to_save
 from napari_simmat.plugin.sections.computing import Computing
 from napari_simmat.plugin.sections.section import Section, button, combo, fill, small_text
 
-_FILES = "Adapter (*.safetensors)"
+_SUFFIX = ".safetensors"
+_FILES = f"Adapter (*{_SUFFIX})"
 
 
 class ModelSection(Section):
@@ -69,9 +71,16 @@ class ModelSection(Section):
             self._controller.load_adapter(Path(path))
 
     def _save(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save the adapter", "adapter.safetensors", _FILES)
-        if path:
-            self._controller.save_adapter(Path(path).with_suffix(".safetensors"))
+        path = ask_where_to_save(
+            self,
+            "Save the adapter",
+            f"adapter{_SUFFIX}",
+            "Adapter",
+            _SUFFIX,
+            say=self._controller.said.emit,
+        )
+        if path is not None:
+            self._controller.save_adapter(path)
 
 
 def _describe(version: Any) -> str:

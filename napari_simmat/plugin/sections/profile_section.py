@@ -14,6 +14,7 @@ from napari_simmat.images.modality import ModelChannel
 from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.controller import Controller
 from napari_simmat.plugin.histograms import ROW, HistogramList, sample_channels
+from napari_simmat.plugin.saving import ask_where_to_save
 from napari_simmat.plugin.sections.section import RowScroll, button, calm, combo, folded, small_text
 
 _FILES = "Profile (*.json)"
@@ -258,11 +259,12 @@ class ProfileSection(QWidget):
     def _save(self) -> None:
         if self._profile is None:
             return
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Save the profile", f"{self._profile.modality}.json", _FILES
+        name = f"{self._profile.modality}.json"
+        path = ask_where_to_save(
+            self, "Save the profile", name, "Profile", ".json", say=self._controller.said.emit
         )
-        if path:
-            self._controller.save_profile(self.edited, Path(path).with_suffix(".json"))
+        if path is not None:
+            self._controller.save_profile(self.edited, path)
 
 
 def _number(tooltip: str) -> QDoubleSpinBox:
