@@ -43,6 +43,11 @@ class Replayed(BaseModel):
     objects: int
     same: bool = Field(description="Whether the labels are those of the journal, bit for bit.")
     differences: list[str] = Field(description="A sentence for each thing that came out otherwise.")
+    not_repeated: list[str] = Field(
+        default=[],
+        description="A sentence for each training that was not done anew, since the project does not hold all that it "
+        "learnt from; what came of it was taken from there.",
+    )
 
 
 def replay(
@@ -120,10 +125,12 @@ class _Replay:
         self._annotator = Annotator(executor=self._held)
         self._begun = {step.details.get("after"): step for step in steps if step.what == "train"}
         self._differences: list[str] = []
+        self._not_repeated: list[str] = []
         self._gestures = self._accepted = self._trainings = 0
         if first is not None:
             self._use(first, is_gesture=False)
         self._annotator.set_image(self._image)
+        self._begin_after(0)  # from other images, before any gesture on this one
 
     def report(self, expected: NDArray[np.int32]) -> Replayed:
         """What came of it."""
@@ -136,6 +143,7 @@ class _Replay:
             objects=len(self._annotator.objects),
             same=np.array_equal(labels, expected) and not self._differences,
             differences=self._differences,
+            not_repeated=self._not_repeated,
         )
 
     def do(self, step: Step) -> None:
@@ -146,9 +154,7 @@ class _Replay:
         except SimmatError as error:
             self._tell(step, str(error))
             self._correct(step)
-        begun = self._begun.get(step.number)
-        if begun is not None:
-            self._begin(begun)
+        self._begin_after(step.number)
 
     def _do(self, step: Step) -> None:
         annotator = self._annotator
@@ -210,11 +216,22 @@ class _Replay:
                 data[change.after.slices][change.after.crop] = change.label
         self._annotator.sync_labels()
 
+    def _begin_after(self, number: int) -> None:
+        """Begin the training that was begun when so many gestures had been done, if any."""
+        begun = self._begun.get(number)
+        if begun is not None:
+            self._begin(begun)
+
     def _begin(self, step: Step) -> None:
         """Train as it was trained, from what there was when it began."""
         told = step.details
-        if set(told.get("images", ())) - {self._row.identity}:
-            return  # it learnt from other images, too: what came of it is in the project
+        others = set(told.get("images", ())) - {self._row.identity}
+        if others:
+            self._not_repeated.append(
+                f"Gesture {step.number} ({title_of(step)}) was not repeated: it learnt from {len(others)} other "
+                "image(s), too; what came of it, if anything, is taken from the project."
+            )
+            return
         settings = told.get("settings")
         train = self._annotator.quick if told.get("mode") == "quick" else self._annotator.deep
         try:

@@ -98,6 +98,27 @@ def test_a_training_is_done_anew_with_what_there_was_when_it_began(scene):
     assert (found.trainings, found.accepted, found.same) == (1, 2, True)
 
 
+def test_a_training_that_learnt_from_another_image_is_not_repeated_and_that_is_said(scene, tmp_path, capsys):
+    other = tmp_path / "other.tif"
+    tifffile.imwrite(other, pixels(3, 1), photometric="minisblack")
+    annotator = Annotator(open_image(scene, channel_axis=0), journal=Journal())
+    annotator.click(*BALLS[1][:2])
+    annotator.accept()
+    annotator.set_image(open_image(other, channel_axis=0))
+    assert annotator.quick(steps=1, seed=3).kept  # before any gesture on this one
+    annotator.click(*BALLS[2][:2])
+    annotator.accept()
+    annotator.close()
+    (found,) = replay(tmp_path / "other.tif.simmat")
+    assert (found.differences, found.trainings, found.accepted, found.same) == ([], 0, 1, True)
+    (said,) = found.not_repeated
+    assert "it learnt from 1 other image(s)" in said
+    with pytest.raises(SystemExit) as end:
+        main(["replay", str(tmp_path / "other.tif.simmat")])
+    assert not end.value.code
+    assert said in capsys.readouterr().out
+
+
 def test_an_object_that_comes_out_otherwise_is_told(scene, monkeypatch):
     work(scene, 1)
     original = Store.read

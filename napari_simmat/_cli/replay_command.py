@@ -39,8 +39,8 @@ def replay(
                 f"{each.image}: {each.gestures} gestures, {each.accepted} masks and {each.trainings} trainings anew, "
                 f"{each.objects} objects: {verdict}."
             )
-            for difference in each.differences:
-                print(f"  {difference}")
+            for remark in (*each.differences, *each.not_repeated):
+                print(f"  {remark}")
     if not all(each.same for each in found):
         raise ProjectError("Something else came of it than is written in the project, see above.")
 
