@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
+from torch import get_num_threads
 
 from napari_simmat._annotator.attributing import Attributing
 from napari_simmat._annotator.clicking import Answer
@@ -31,6 +32,7 @@ from napari_simmat.errors import AdapterError, PromptError, SimmatError, Trainin
 from napari_simmat.exporters import export
 from napari_simmat.images import MultiChannelImage
 from napari_simmat.inference import Prompt
+from napari_simmat.inference.compute import how_computed
 from napari_simmat.inference.memory import give_memory_back
 from napari_simmat.journal import Journal, Step, Was
 from napari_simmat.models import Adapter
@@ -385,7 +387,7 @@ class Annotator(Attributing):
         if start is None or not len(corrections):
             raise TrainingError("There is nothing to learn from yet; accept an object first.")
         trainer = quick if mode == "quick" else deep
-        details = {
+        details: dict[str, Any] = {
             "mode": mode,
             "steps": steps,
             "learning_rate": learning_rate,
@@ -396,6 +398,7 @@ class Annotator(Attributing):
         }
 
         def work(progress: Progress) -> tuple[Adapter, TrainingReport]:
+            details["computed"] = how_computed(get_num_threads())
             try:
                 return trainer(
                     corrections,

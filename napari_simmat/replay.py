@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
+from torch import get_num_threads
 
 from napari_simmat.annotator import Annotator, Job, run_now, title_of
 from napari_simmat.errors import AmbiguousAxesError, ProjectError, SimmatError
 from napari_simmat.images import MultiChannelImage
 from napari_simmat.images.opened import Opened, open_file
 from napari_simmat.inference import Prompt
+from napari_simmat.inference.compute import compute_as, for_a_while, how_computed
 from napari_simmat.journal import ImageRow, Step
 from napari_simmat.journal.project import JOURNAL, Project
 from napari_simmat.journal.store import Store
@@ -80,23 +82,26 @@ def replay(
         readings = [(row, store.read(row.identity)) for row in store.images()]
     total = sum(len(reading.steps) for _, reading in readings)
     done, found = 0, list[Replayed]()
-    for row, reading in readings:
-        one = _Replay(folder, row, reading.steps, image)
-        for step in reading.steps:
-            if is_cancelled():
-                return found
-            one.do(step)
-            done += 1
-            progress(done, total, row.name)
-        expected = np.zeros(row.shape, np.int32)
-        for state in tell(reading).states:
-            expected[state.slices][state.crop] = state.label
-        found.append(one.report(expected))
+    with for_a_while():
+        for row, reading in readings:
+            one = _Replay(folder, row, reading.steps, image)
+            for step in reading.steps:
+                if is_cancelled():
+                    return found
+                one.do(step)
+                done += 1
+                progress(done, total, row.name)
+            expected = np.zeros(row.shape, np.int32)
+            for state in tell(reading).states:
+                expected[state.slices][state.crop] = state.label
+            found.append(one.report(expected))
     return found
 
 
 class _Held:
     """Runs jobs on the spot, but keeps what came of a training until it was taken in the journal."""
+
+    is_on_the_spot = True
 
     def __init__(self) -> None:
         self.training: tuple[Job, Any] | None = None
@@ -147,7 +152,10 @@ class _Replay:
         )
 
     def do(self, step: Step) -> None:
-        """Do one gesture as it was done."""
+        """Do one gesture as it was done, and compute as it was computed."""
+        told = step.details.get("computed")
+        if step.kind != "train" and told is not None and compute_as(told):
+            self._annotator.see_again()
         self._gestures += not step.details.get("by itself")
         try:
             self._do(step)
@@ -234,6 +242,8 @@ class _Replay:
             return
         settings = told.get("settings")
         train = self._annotator.quick if told.get("mode") == "quick" else self._annotator.deep
+        present = how_computed(get_num_threads())
+        compute_as(told.get("computed") or {})
         try:
             train(
                 steps=told.get("steps"),
@@ -243,6 +253,8 @@ class _Replay:
             )
         except SimmatError as error:
             self._tell(step, str(error))
+        finally:
+            compute_as(present)
 
     def _end(self, step: Step) -> None:
         was_begun = self._held.training is not None

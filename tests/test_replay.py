@@ -8,16 +8,20 @@ import json
 import numpy as np
 import pytest
 import tifffile
+import torch
 from balls import BALLS, pixels
 from gestures import gesture
 
-from napari_simmat.annotator import Annotator
+from napari_simmat.annotator import Annotator, run_now
 from napari_simmat.cli import main
 from napari_simmat.errors import ProjectError, SimmatError
 from napari_simmat.images import open_image
+from napari_simmat.inference import Segmenter
+from napari_simmat.inference.compute import choose, for_a_while, take_threads, uses_bfloat16
 from napari_simmat.journal import Journal, ObjectState
 from napari_simmat.journal.store import Store
 from napari_simmat.replay import replay
+from napari_simmat.training.recipes import Quick
 
 KINDS = (
     "click",
@@ -189,3 +193,44 @@ def test_a_slice_of_a_stack_is_found_again(tmp_path):
     (found,) = replay(tmp_path / "stack.tif.simmat")
     assert found.same
     assert found.accepted == 1
+
+
+def test_it_computes_as_it_was_computed(scene, monkeypatch):
+    """Sums are rounded otherwise with another number of threads, and masks are not the same bit for bit."""
+    used = {"answer": [], "train": []}
+    answer, learn = Segmenter.answer, Quick.sampler
+    monkeypatch.setattr(Segmenter, "answer", lambda *a, **k: used["answer"].append(now()) or answer(*a, **k))
+    monkeypatch.setattr(Quick, "sampler", lambda *a, **k: used["train"].append(now()) or learn(*a, **k))
+
+    def now():
+        return torch.get_num_threads(), uses_bfloat16("cpu")
+
+    def on_one_thread(job):
+        """As a window leaves one core to people while it learns."""
+        count = torch.get_num_threads()
+        torch.set_num_threads(1 if job.kind == "train" else count)
+        run_now(job)
+        torch.set_num_threads(count)
+
+    before = torch.get_num_threads()
+    with for_a_while():
+        choose(threads=3, precision="float32")
+        take_threads()
+        annotator = Annotator(open_image(scene, channel_axis=0), journal=Journal(), executor=on_one_thread)
+        annotator.click(*BALLS[1][:2])
+        annotator.accept()
+        annotator.quick(steps=1)
+        annotator.click(*BALLS[2][:2])
+        annotator.accept()
+        annotator.close()
+    assert set(used["answer"]) == {(3, False)}
+    assert set(used["train"]) == {(1, False)}
+    used["answer"].clear()
+    used["train"].clear()
+    with for_a_while():
+        choose(precision="bfloat16")
+        (found,) = replay(scene.with_name("balls.tif.simmat"))
+        assert now() == (before, True)
+    assert (found.differences, found.trainings, found.same) == ([], 1, True)
+    assert set(used["answer"]) == {(3, False)}
+    assert set(used["train"]) == {(1, False)}

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
+from torch import get_num_threads
 
 from napari_simmat._annotator.jobs import Executor, Job, Progress, run_now
 from napari_simmat._annotator.keeping import Keeping
 from napari_simmat.errors import PromptError, SimmatError
 from napari_simmat.inference import Prompt, Segmenter
+from napari_simmat.inference.compute import how_computed, threads
 from napari_simmat.journal import Step, Was
 from napari_simmat.journal.steps import Kind
 
@@ -206,7 +208,10 @@ class Clicking(Keeping):
 
     def _write_prompt(self, kind: Kind, prompt: Prompt) -> None:
         """Write that the clicks are going to be others."""
-        self._write(Step(kind, prompt=Was(_told(self.prompt), _told(prompt))))
+        # The answer's last bits depend on these, and replay is to get the same.
+        count = threads() if self._works_ahead else get_num_threads()
+        details = {"computed": how_computed(count)}
+        self._write(Step(kind, prompt=Was(_told(self.prompt), _told(prompt)), details=details))
 
     def _take_prompt(self, prompt: Prompt) -> None:
         self._prompt = prompt

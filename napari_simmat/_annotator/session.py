@@ -68,7 +68,7 @@ class Session:
         ] = {}  # gestures on images that are still being opened, by identity
         self._untrained: Callable[[], Adapter] = lambda: Adapter.untrained(self._need_image())
         # Whoever has jobs done on the spot waits for each of them, also for what may never be needed.
-        self._works_ahead = executor is not run_now
+        self._works_ahead = not getattr(executor, "is_on_the_spot", executor is run_now)
         if adapter is not None:
             self.versions.use(self.versions.add(adapter, adapter.card.name))
 

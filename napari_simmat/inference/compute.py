@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 import os
 import platform
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -24,6 +24,8 @@ PRECISION_VARIABLE = "NAPARI_SIMMAT_PRECISION"
 THREADS_VARIABLE = "NAPARI_SIMMAT_THREADS"
 
 PRECISIONS = ("bfloat16", "float32")
+
+_MOST_THREADS = 1024
 
 T = TypeVar("T")
 
@@ -169,6 +171,37 @@ def take_threads(*, spare: int = 0) -> None:
     """
     count = max(1, threads() - spare)
     if torch.get_num_threads() != count:
+        torch.set_num_threads(count)
+
+
+def how_computed(count: int) -> dict[str, str | int]:
+    """What decides on a CPU how sums are rounded: precision and number of threads. To be given to `compute_as`."""
+    return {"precision": "bfloat16" if uses_bfloat16("cpu") else "float32", "threads": count}
+
+
+def compute_as(told: Mapping[str, object]) -> bool:
+    """Have the thread that calls this compute as something was computed once; True if that is another precision.
+
+    What is not told, or not of this release, stays as it is.
+    """
+    precision, count = told.get("precision"), told.get("threads")
+    if isinstance(count, int) and 1 <= count <= _MOST_THREADS and torch.get_num_threads() != count:
+        torch.set_num_threads(count)
+    if precision not in PRECISIONS or (precision == "bfloat16") == uses_bfloat16("cpu"):
+        return False
+    choose(precision=str(precision))
+    return True
+
+
+@contextmanager
+def for_a_while() -> Iterator[None]:
+    """What is decided on in here, and the number of threads, is forgotten behind it."""
+    global _choice
+    before, count = _choice, torch.get_num_threads()
+    try:
+        yield
+    finally:
+        _choice = before
         torch.set_num_threads(count)
 
 

@@ -341,15 +341,13 @@ class Segmenter:
         return picture
 
     def _embed(self, keep: bool) -> Tensor:
-        """The embedding, from disk if it is there."""
+        """The embedding, from disk if it is there; laid out in the same way in any case, for sums are rounded by that."""
         kept = None if self.is_draft else kept_embeddings()
         found = kept.read(self._keys.embedding) if kept is not None else None
-        if found is not None:
-            return found.to(self.device)
-        made = self._encode()
-        if kept is not None and keep:
+        made = self._encode() if found is None else found.to(self.device)
+        if found is None and kept is not None and keep:
             kept.write(self._keys.embedding, made)
-        return made
+        return made.contiguous(memory_format=torch.channels_last)
 
     def _encode(self) -> Tensor:
         with torch.inference_mode(), autocast(self.device):
