@@ -7,7 +7,7 @@ blocks it. All methods belong to one thread, whichever that is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from napari_simmat._annotator.attributing import Attributing
 from napari_simmat._annotator.clicking import Answer
 from napari_simmat._annotator.found import Found
 from napari_simmat._annotator.jobs import Executor, Job, Progress, run_now
-from napari_simmat._annotator.notes import Note
+from napari_simmat._annotator.notes import Note, class_of
 from napari_simmat._annotator.objects import ObjectBook
 from napari_simmat._annotator.session import sentence_for
 from napari_simmat._annotator.targets import ArrayTarget, LabelTarget
@@ -219,6 +219,27 @@ class Annotator(Attributing):
         self._did(objects=True)
         return label
 
+    def name_objects(self, labels: Sequence[int], class_name: str | None) -> None:
+        """Say what objects are, such as "weed"; None takes their class away.
+
+        Raises
+        ------
+        PromptError
+            If there is no such object, or the name is none.
+        """
+        self.name_each(dict.fromkeys(labels, class_name))
+
+    def name_each(self, names: Mapping[int, str | None]) -> None:
+        """Give each object a class of its own, in one gesture; see `name_objects`."""
+        if self._need_book().name({label: class_of(name) for label, name in names.items()}):
+            self._did(objects=True)
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes of all objects of this session, by name."""
+        notes = [note for book in self._books.values() for note in book.notes.values()]
+        return sorted({note.class_name for note in notes if note.class_name is not None})
+
     def clear(self) -> None:
         """Drop the prompt and its mask; accepted objects stay."""
         self._label_once_answered = None
@@ -293,7 +314,8 @@ class Annotator(Attributing):
     def export(self, path: str | Path, format: str) -> int:
         """Write the labels of this image to a file; see `napari_simmat.exporters.export`."""
         self.sync_labels()
-        count = export(self.labels, self._need_image(), format, path)
+        classes = {n: note.class_name for n, note in self.objects.items() if note.class_name is not None}
+        count = export(self.labels, self._need_image(), format, path, classes=classes)
         details = {"path": str(path), "format": format, "objects": count}
         self._write(Step("export", details=details))
         return count

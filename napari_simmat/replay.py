@@ -92,9 +92,11 @@ def replay(
                 done += 1
                 progress(done, total, row.name)
             expected = np.zeros(row.shape, np.int32)
+            classes = dict[int, str | None]()
             for state in tell(reading).states:
                 expected[state.slices][state.crop] = state.label
-            found.append(one.report(expected))
+                classes[state.label] = state.class_name
+            found.append(one.report(expected, classes))
     return found
 
 
@@ -137,9 +139,12 @@ class _Replay:
         self._annotator.set_image(self._image)
         self._begin_after(0)  # from other images, before any gesture on this one
 
-    def report(self, expected: NDArray[np.int32]) -> Replayed:
+    def report(self, expected: NDArray[np.int32], classes: dict[int, str | None]) -> Replayed:
         """What came of it."""
         labels = self._annotator.labels
+        named = {label: note.class_name for label, note in self._annotator.objects.items()}
+        if named != classes:
+            self._differences.append("Objects have other classes than in the journal.")
         return Replayed(
             image=self._row.name,
             gestures=self._gestures,
@@ -181,6 +186,9 @@ class _Replay:
             annotator.accept(step.details.get("label"))
             self._accepted += 1
             self._compare(step)
+        elif step.kind == "name":
+            annotator.name_each({c.label: c.after.class_name for c in step.changes if c.after is not None})
+            self._compare(step)
         elif step.kind == "set aside":
             annotator.start_empty()
         elif step.kind in _BY_HAND:
@@ -203,6 +211,7 @@ class _Replay:
                 or (
                     note.window == after.slices
                     and np.array_equal(note.crop, after.crop)
+                    and note.class_name == after.class_name
                     and (step.kind != "accept" or note.adapter == after.adapter)
                 )
             )
@@ -223,6 +232,9 @@ class _Replay:
             if change.after is not None:
                 data[change.after.slices][change.after.crop] = change.label
         self._annotator.sync_labels()
+        states = [change.after for change in step.changes if change.after is not None]
+        names = {state.label: state.class_name for state in states if state.label in book.notes}
+        book.name(names, by_itself=True)  # no gesture of its own, so undo takes back what it did
 
     def _begin_after(self, number: int) -> None:
         """Begin the training that was begun when so many gestures had been done, if any."""

@@ -14,6 +14,7 @@ KINDS = (
     "brush",
     "erase",
     "merge",
+    "name",
     "set aside",
     "train",
     "version",
@@ -63,6 +64,8 @@ def gesture(annotator, kind, rng, steps=1):
         annotator.erase(int(rng.choice(labels)))
     elif kind == "merge" and len(labels) > 1:
         annotator.merge([int(n) for n in rng.choice(labels, 2, replace=False)])
+    elif kind == "name" and labels:
+        annotator.name_objects([int(rng.choice(labels))], str(rng.choice(["crop", "weed", ""])))
     elif kind == "set aside" and rng.random() < 0.3:
         annotator.start_empty()
     elif kind == "train" and labels:

@@ -33,6 +33,7 @@ KINDS = (
     "brush",
     "erase",
     "merge",
+    "name",
     "train",
     "version",
 )

@@ -9,8 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_simmat._annotator.windows import Window
+from napari_simmat.errors import PromptError
 from napari_simmat.inference import Prompt
 from napari_simmat.journal import ObjectState, Source
+
+MOST_LETTERS = 80
+"""Of the name of a class."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +27,7 @@ class Note:
     window: Window
     crop: NDArray[np.bool_]
     adapter: str = ""
+    class_name: str | None = None
 
     @property
     def area(self) -> int:
@@ -34,7 +39,13 @@ class Note:
         """As the journal keeps it."""
         prompt = None if self.prompt is None else self.prompt.to_dict()
         return ObjectState.of(
-            self.label, self.window, self.crop, source=self.source, prompt=prompt, adapter=self.adapter
+            self.label,
+            self.window,
+            self.crop,
+            source=self.source,
+            prompt=prompt,
+            adapter=self.adapter,
+            class_name=self.class_name,
         )
 
     @classmethod
@@ -47,6 +58,24 @@ class Note:
             The mask or the clicks are damaged.
         """
         prompt = None if state.prompt is None else Prompt.from_dict(state.prompt)
-        note = cls(state.label, state.source, prompt, state.slices, state.crop, state.adapter)
+        note = cls(
+            state.label, state.source, prompt, state.slices, state.crop, state.adapter, state.class_name
+        )
         note.__dict__["state"] = state  # need not be packed again
         return note
+
+
+def class_of(name: str | None) -> str | None:
+    """A class as people type it: without blanks around it, and None where nothing is left.
+
+    Raises
+    ------
+    PromptError
+        It is too long, or has a line break in it.
+    """
+    text = "" if name is None else name.strip()
+    if len(text) > MOST_LETTERS or not text.isprintable():
+        raise PromptError(
+            f"Got the class name {text[:20]!r}... of {len(text)} letters, expected one line of at most {MOST_LETTERS}."
+        )
+    return text or None

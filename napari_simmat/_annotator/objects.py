@@ -198,7 +198,8 @@ class ObjectBook:
             )
         old = self.notes.get(number)
         claim = self._sheet.claim(mask, number, old)
-        note = Note(number, "clicks", prompt, claim.window, claim.crop, adapter)
+        name = None if old is None else old.class_name
+        note = Note(number, "clicks", prompt, claim.window, claim.crop, adapter, name)
         self._log(
             "accept",
             [(old, note)],
@@ -249,9 +250,44 @@ class ObjectBook:
         notes = [self.notes[label] for label in wanted]
         window = hull([note.window for note in notes])
         crop = np.isin(self.known[window], wanted)
-        merged = Note(wanted[0], "brush", notes[0].prompt, window, crop, notes[0].adapter)
+        merged = replace(notes[0], source="brush", window=window, crop=crop)
         self._change("merge", [(notes[0], merged), *((note, None) for note in notes[1:])])
         return wanted[0]
+
+    def name(self, names: Mapping[int, str | None], *, by_itself: bool = False) -> bool:
+        """Say what objects are, all in one gesture; False if they were called so already.
+
+        Parameters
+        ----------
+        names : mapping of int to str or None
+            The class of each object; None takes it away.
+        by_itself : bool
+            It is no gesture, so undo passes it over.
+
+        Raises
+        ------
+        PromptError
+            If there is no such object.
+        ProjectError
+            If another window works on this image.
+        """
+        self.sync()
+        missing = [label for label in names if label not in self.notes]
+        if missing:
+            raise PromptError(f"There is no object {missing[0]} in {self.image.name!r}; nothing was named.")
+        pairs: list[Pair] = [
+            (note, replace(note, class_name=name))
+            for note, name in ((self.notes[label], name) for label, name in names.items())
+            if note.class_name != name
+        ]
+        if not pairs:
+            return False
+        self._log("name", pairs, details={"by itself": True} if by_itself else None)
+        for _, new in pairs:
+            if new is not None:
+                self._note(new)
+        self._keep_snapshot()
+        return True
 
     def set_aside(self) -> None:
         """Take all objects and the clicks on the next one out; undo brings them back."""
@@ -436,11 +472,19 @@ class ObjectBook:
 
     def _origin(self, label: int, window: Window, crop: NDArray[np.bool_]) -> dict[str, Any]:
         """Where a mask found in the target comes from: undo brought an earlier one back, else a brush."""
+        current = self.notes.get(label)
         for note in reversed(self._former.get(label, [])):
             if note.window == window and np.array_equal(note.crop, crop):
-                return {"source": note.source, "prompt": note.prompt, "adapter": note.adapter}
-        current = self.notes.get(label)
-        return {"source": "brush", "prompt": current.prompt if current is not None else None}
+                name = (current or note).class_name
+                return {
+                    "source": note.source,
+                    "prompt": note.prompt,
+                    "adapter": note.adapter,
+                    "class_name": name,
+                }
+        if current is None:
+            return {"source": "brush", "prompt": None}
+        return {"source": "brush", "prompt": current.prompt, "class_name": current.class_name}
 
     def _note(self, note: Note) -> None:
         self._forget(note.label)

@@ -238,6 +238,19 @@ class Session:
         self.use_version(version)
         return version
 
+    def use_adapter(self, adapter: Adapter, name: str) -> Version:
+        """Answer with an adapter made of the one in use, such as one that got a head; undo goes back to that one.
+
+        Raises
+        ------
+        AdapterError
+            It does not fit the image.
+        """
+        known = self.versions.known(adapter.fingerprint)
+        version = known or self.versions.add(adapter, name, parent=self.versions.current)
+        self.use_version(version)
+        return version
+
     def save_adapter(self, path: str | Path) -> None:
         """Write the adapter in use to a file.
 

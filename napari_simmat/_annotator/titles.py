@@ -31,6 +31,10 @@ def title_of(step: Step) -> str:
             return f"{_objects(labels)} erased"
         case "merge":
             return f"{_objects(labels)} merged"
+        case "name":
+            pairs = [change.reversed if step.kind == "undo" else change for change in step.changes]
+            classes = {pair.after.class_name for pair in pairs if pair.after is not None}
+            return f"{_objects(labels)} {'named' if len(classes) != 1 else f'called {classes.pop()}'}"
         case "set aside":
             return f"{_objects(labels)} set aside"
         case "import":

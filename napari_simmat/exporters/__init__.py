@@ -7,7 +7,7 @@ that a failure leaves no half file.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +38,21 @@ FORMATS: dict[str, Writer] = {
     "tiff": _one_file(label_tiff),
     "coco": _one_file(coco),
     "csv": _one_file(table),
-    "yolo": _one_file(yolo),
+    "yolo": yolo,
     "geojson": _one_file(geojson),
     "envi": envi_classification,
 }
 """For each format the contents of its files by their paths, made of the objects, their image and the path asked for."""
 
 
-def export(labels: NDArray[Any], image: MultiChannelImage, format: str, out: str | Path) -> int:
+def export(
+    labels: NDArray[Any],
+    image: MultiChannelImage,
+    format: str,
+    out: str | Path,
+    *,
+    classes: Mapping[int, str] | None = None,
+) -> int:
     """Write labelled objects to a file; a file of that name is replaced once the new one is complete.
 
     Parameters
@@ -60,6 +67,8 @@ def export(labels: NDArray[Any], image: MultiChannelImage, format: str, out: str
         holes, as QuPath reads them) or ``"envi"`` (classification, with its header beside it).
     out : str or Path
         The file to write; its folder must exist.
+    classes : mapping of int to str, optional
+        What objects are, by label: the categories of COCO, YOLO, CSV and GeoJSON.
 
     Returns
     -------
@@ -90,7 +99,7 @@ def export(labels: NDArray[Any], image: MultiChannelImage, format: str, out: str
         raise ExportError(
             f"Labels start at 0 (background) but these go down to {labels.min()}; renumber them."
         )
-    objects = LabelObjects(labels)
+    objects = LabelObjects(labels, classes)
     if not len(objects):
         raise ExportError(
             "There is no object in these labels, so nothing was written; accept at least one first."

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+
+UNNAMED = "object"
+"""Category of objects without a class, where a format asks for one."""
 
 
 class LabelObject(NamedTuple):
@@ -17,6 +20,7 @@ class LabelObject(NamedTuple):
     y0: int
     x0: int
     mask: NDArray[np.bool_]
+    class_name: str | None = None
 
     @property
     def area(self) -> int:
@@ -31,6 +35,8 @@ class LabelObjects:
     ----------
     labels : ndarray of non-negative int, shape (Y, X)
         Label image, 0 is background. Labels need not be consecutive.
+    classes : mapping of int to str, optional
+        What objects are, by label.
 
     Attributes
     ----------
@@ -44,8 +50,9 @@ class LabelObjects:
         For each foreground pixel in row-major order, the position of its label in `values`.
     """
 
-    def __init__(self, labels: NDArray[Any]) -> None:
+    def __init__(self, labels: NDArray[Any], classes: Mapping[int, str] | None = None) -> None:
         self.labels = labels
+        self._classes = classes or {}
         self.foreground = labels != 0
         self.values, self.index = np.unique(labels[self.foreground].astype(np.int64), return_inverse=True)
         compact = np.zeros(labels.shape, np.int32)
@@ -58,10 +65,17 @@ class LabelObjects:
         """Rows and columns of the label image."""
         return self.labels.shape[0], self.labels.shape[1]
 
+    @property
+    def categories(self) -> list[str]:
+        """The classes that there are by name, and last, if there are objects without a class, `UNNAMED`."""
+        names = {self._classes.get(int(value), UNNAMED) for value in self.values}
+        return sorted(names - {UNNAMED}) + [UNNAMED] * (UNNAMED in names)
+
     def __len__(self) -> int:
         return len(self.values)
 
     def __iter__(self) -> Iterator[LabelObject]:
         for position, (rows, columns) in enumerate(self._boxes):
             mask = self._compact[rows, columns] == position + 1
-            yield LabelObject(int(self.values[position]), rows.start, columns.start, mask)
+            label = int(self.values[position])
+            yield LabelObject(label, rows.start, columns.start, mask, self._classes.get(label))

@@ -8,19 +8,24 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from napari_simmat.exporters._objects import LabelObject, LabelObjects
+from napari_simmat.exporters._objects import UNNAMED, LabelObject, LabelObjects
 from napari_simmat.images import MultiChannelImage
 
 
 def coco(objects: LabelObjects, image: MultiChannelImage) -> bytes:
-    """One image, one category (``object``) and one annotation for each object, whose id is its label."""
+    """One image, a category for each class (or ``object``) and an annotation for each object, its label as id."""
     height, width = objects.shape
+    numbers = {name: number for number, name in enumerate(objects.categories, 1)}
     document = {
         "info": {"description": f"objects of {image.name}, segmented with napari-simmat"},
         "licenses": [],
         "images": [{"id": 1, "file_name": _file_name(image), "height": height, "width": width}],
-        "categories": [{"id": 1, "name": "object", "supercategory": "object"}],
-        "annotations": [_annotation(item, height, width) for item in objects],
+        "categories": [
+            {"id": number, "name": name, "supercategory": UNNAMED} for name, number in numbers.items()
+        ],
+        "annotations": [
+            _annotation(item, height, width, numbers[item.class_name or UNNAMED]) for item in objects
+        ],
     }
     return json.dumps(document).encode()
 
@@ -29,12 +34,12 @@ def _file_name(image: MultiChannelImage) -> str:
     return str(image.source.name) if image.source is not None else image.name
 
 
-def _annotation(item: LabelObject, height: int, width: int) -> dict[str, Any]:
+def _annotation(item: LabelObject, height: int, width: int, category: int) -> dict[str, Any]:
     rows, columns = item.mask.shape
     return {
         "id": item.label,
         "image_id": 1,
-        "category_id": 1,
+        "category_id": category,
         "iscrowd": 0,
         "area": item.area,
         "bbox": [item.x0, item.y0, columns, rows],

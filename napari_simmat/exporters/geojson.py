@@ -13,7 +13,7 @@ from napari_simmat.images import MultiChannelImage
 
 
 def geojson(objects: LabelObjects, image: MultiChannelImage) -> bytes:
-    """A feature collection with one annotation for each object, named by its label.
+    """A feature collection with one annotation for each object, named by its label and classified by its class.
 
     Coordinates are ``x, y`` in pixels from the upper left corner of the image: pixel 0 covers 0 to 1, as in
     QuPath.
@@ -27,10 +27,13 @@ def _feature(item: LabelObject) -> dict[str, Any]:
     geometry: dict[str, Any] = {"type": "MultiPolygon", "coordinates": polygons}
     if len(polygons) == 1:
         geometry = {"type": "Polygon", "coordinates": polygons[0]}
+    properties: dict[str, Any] = {"objectType": "annotation", "name": str(item.label), "label": item.label}
+    if item.class_name is not None:
+        properties["classification"] = {"name": item.class_name}
     return {
         "type": "Feature",
         "geometry": geometry,
-        "properties": {"objectType": "annotation", "name": str(item.label), "label": item.label},
+        "properties": properties,
     }
 
 

@@ -9,19 +9,20 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_simmat.exporters._objects import LabelObjects
+from napari_simmat.exporters._objects import UNNAMED, LabelObjects
 from napari_simmat.images import MultiChannelImage
 
 
 def table(objects: LabelObjects, image: MultiChannelImage) -> bytes:
-    """CSV (UTF-8) with label, area, bounding box, centroid, and mean and standard deviation of every channel.
+    """CSV (UTF-8) with label, class, area, bounding box, centroid, and mean and standard deviation of every channel.
 
-    The bounding box is half-open: rows ``y0`` to ``y1 - 1``, columns ``x0`` to ``x1 - 1``. Centroids are in
-    pixels, pixel centres at whole numbers. The area in physical units is there when the image knows its
-    pixel size. Pixels that are not finite are left out of a channel's mean and (population) standard
-    deviation; where none is left the cell is empty.
+    Classes are there when any object has one. The bounding box is half-open: rows ``y0`` to ``y1 - 1``, columns
+    ``x0`` to ``x1 - 1``. Centroids are in pixels, pixel centres at whole numbers. The area in physical units is there
+    when the image knows its pixel size. Pixels that are not finite are left out of a channel's mean and (population)
+    standard deviation; where none is left the cell is empty.
     """
-    header = ["label", "area_px"]
+    has_classes = objects.categories != [UNNAMED]
+    header = ["label", *["class"] * has_classes, "area_px"]
     areas = np.bincount(objects.index, minlength=len(objects))
     physical = image.pixel_size if image.pixel_unit != "pixel" else None
     if physical is not None:
@@ -36,7 +37,7 @@ def table(objects: LabelObjects, image: MultiChannelImage) -> bytes:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     for position, item in enumerate(objects):
-        row: list[int | str] = [item.label, int(areas[position])]
+        row: list[int | str] = [item.label, *[item.class_name or ""] * has_classes, int(areas[position])]
         if physical is not None:
             row.append(_number(areas[position] * physical[0] * physical[1]))
         rows, columns = item.mask.shape

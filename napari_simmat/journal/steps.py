@@ -21,13 +21,16 @@ Source = Literal["clicks", "brush", "dataset"]
 SOURCES: tuple[Source, ...] = ("clicks", "brush", "dataset")
 
 Kind = Literal[
-    "prompt", "candidate", "reject", "accept", "edit", "erase", "merge", "train", "adapter", "export", "import",
-    "set aside", "undo", "redo",
+    "prompt", "candidate", "reject", "accept", "edit", "erase", "merge", "name", "train", "adapter", "export",
+    "import", "set aside", "undo", "redo",
 ]  # fmt: skip
 _TOLD = ("export", "undo", "redo")
 UNDOABLE: frozenset[str] = frozenset(kind for kind in get_args(Kind) if kind not in _TOLD)
 
 LARGEST_LABEL = 2**31 - 1
+
+_CLASS = "class"
+"""Where the clicks are written, beside them: journals of before have the same columns."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +50,8 @@ class ObjectState:
         The clicks, as `Prompt.to_dict` writes them.
     adapter : str
         Fingerprint of the adapter that answered.
+    class_name : str or None
+        What people call it.
     """
 
     label: int
@@ -55,6 +60,7 @@ class ObjectState:
     source: Source
     prompt: Mapping[str, Any] | None = None
     adapter: str = ""
+    class_name: str | None = None
 
     @classmethod
     def of(
@@ -66,11 +72,12 @@ class ObjectState:
         source: Source,
         prompt: Mapping[str, Any] | None,
         adapter: str = "",
+        class_name: str | None = None,
     ) -> ObjectState:
         """The state of an object with this mask."""
         rows, columns = window
         box = (int(rows.start), int(columns.start), int(rows.stop), int(columns.stop))
-        return cls(label, box, pack(crop), source, prompt, adapter)
+        return cls(label, box, pack(crop), source, prompt, adapter, class_name)
 
     @property
     def slices(self) -> tuple[slice, slice]:
@@ -103,7 +110,10 @@ class ObjectState:
 
     def to_row(self) -> tuple[Any, ...]:
         """As one row of a table."""
-        prompt = None if self.prompt is None else json.dumps(self.prompt, sort_keys=True)
+        told = self.prompt
+        if self.class_name is not None:
+            told = {**(told or {}), _CLASS: self.class_name}
+        prompt = None if told is None else json.dumps(told, sort_keys=True)
         return (self.label, *self.window, self.packed, self.source, prompt, self.adapter)
 
     @classmethod
@@ -127,7 +137,10 @@ class ObjectState:
         if source not in SOURCES or not isinstance(packed, bytes) or not isinstance(adapter, str):
             raise ValueError("an object that is not one")
         told = None if prompt is None else json.loads(prompt)
-        state = cls(label, (y0, x0, y1, x1), packed, source, told, adapter)
+        name = told.pop(_CLASS, None) if isinstance(told, dict) else None
+        if name is not None and not isinstance(name, str):
+            raise ValueError("an object whose class is no name")
+        state = cls(label, (y0, x0, y1, x1), packed, source, told or None, adapter, name)
         state.__dict__["key"] = digest_of(row)  # of the text as it is there, which need not be written again
         return state
 

@@ -4,6 +4,7 @@ from napari_simmat.models.adapter import Adapter
 from napari_simmat.models.architectures import ARCHITECTURES
 from napari_simmat.models.base import BaseModel, load_base_model
 from napari_simmat.models.card import AdapterCard, TrainingRun
+from napari_simmat.models.heads import Head
 from napari_simmat.models.mat import MAT
 from napari_simmat.models.sam import AdaptedSam, Sam
 from napari_simmat.models.strategies import STRATEGIES, Strategy
@@ -18,6 +19,7 @@ __all__ = [
     "Adapter",
     "AdapterCard",
     "BaseModel",
+    "Head",
     "Sam",
     "Strategy",
     "TrainingRun",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -22,6 +21,14 @@ from napari_simmat.models.additions import matches, sharing_copy
 from napari_simmat.models.base import BaseModel, load_base_model
 from napari_simmat.models.card import AdapterCard
 from napari_simmat.models.header import HeaderError, check_header
+from napari_simmat.models.heads import (
+    PREFIX,
+    Head,
+    fingerprint_with,
+    heads_from_file,
+    heads_in_file,
+    metadata_of,
+)
 from napari_simmat.models.learnt import in_file, put_in_place, taken_out, unknown
 from napari_simmat.models.lora import merge, unmerge
 from napari_simmat.models.mat import (
@@ -58,11 +65,20 @@ class Adapter:
     tensors : dict of str to Tensor
         Named as `napari_simmat.models.learnt` says, such as ``mat.*`` and ``lora.<path of a linear layer>.a``; float32
         on the CPU.
+    heads : mapping of str to Head
+        What more was learnt to say of an embedding; no part of the model that gives masks.
     """
 
-    def __init__(self, profile: ModalityProfile, card: AdapterCard, tensors: dict[str, Tensor]) -> None:
+    def __init__(
+        self,
+        profile: ModalityProfile,
+        card: AdapterCard,
+        tensors: dict[str, Tensor],
+        heads: Mapping[str, Head] | None = None,
+    ) -> None:
         self.profile = profile
         self.card = card
+        self.heads = dict(heads or {})
         self.tensors = {
             k: v.detach().to("cpu", torch.float32).clone().contiguous() for k, v in tensors.items()
         }
@@ -125,11 +141,11 @@ class Adapter:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of all that changes what the model answers; a key for caches and journals."""
-        return self.fingerprint_without(())
+        """Hash of all that changes what the model or a head answers; what journals know the adapter by."""
+        return fingerprint_with(self.fingerprint_without(()), self.heads)
 
     def fingerprint_without(self, parts: tuple[str, ...]) -> str:
-        """Hash of all that changes what the model does before some of its parts.
+        """Hash of all that changes what the model does before some of its parts; heads come after all of them.
 
         Parameters
         ----------
@@ -250,14 +266,21 @@ class Adapter:
         """A new adapter with what `model` learnt; the profile stays.
 
         What was learnt is rounded to half precision, as it is saved, so that what is judged is what a file holds. A
-        merged model is taken apart again.
+        merged model is taken apart again. Heads stay as they are.
         """
         unmerge(model.sam)
-        return Adapter(self.profile, card, taken_out(model, self.tensors))
+        return Adapter(self.profile, card, taken_out(model, self.tensors), self.heads)
 
     def with_card(self, **changes: object) -> Adapter:
         """The same adapter with another name, history, ..."""
-        return Adapter(self.profile, self.card.model_copy(update=changes), self.tensors)
+        return Adapter(self.profile, self.card.model_copy(update=changes), self.tensors, self.heads)
+
+    def with_head(self, name: str, head: Head | None) -> Adapter:
+        """The same adapter with another head of this name, or None without it."""
+        others = {key: value for key, value in self.heads.items() if key != name}
+        return Adapter(
+            self.profile, self.card, self.tensors, others if head is None else others | {name: head}
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one `.safetensors` file; what was at `path` stays whole if that fails.
@@ -275,8 +298,9 @@ class Adapter:
             "format": FORMAT,
             "profile": self.profile.model_dump_json(),
             "card": self.card.model_dump_json(),
+            **metadata_of(self.heads),
         }
-        return save(in_file(self.tensors), metadata)
+        return save(in_file(self.tensors | heads_in_file(self.heads)), metadata)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Adapter:
@@ -308,11 +332,13 @@ class Adapter:
         try:
             profile = ModalityProfile.model_validate_json(metadata.get("profile", ""))
             card = AdapterCard.model_validate_json(metadata.get("card", ""))
+            of_heads = {k: tensors.pop(k) for k in list(tensors) if k.startswith(PREFIX)}
+            heads = heads_from_file(metadata.get("heads"), of_heads)
             weights = {k[4:]: v for k, v in tensors.items() if k.startswith("mat.")}
             with torch.device("meta"):  # takes no memory for what the file may not have
                 layer = build_transfer(card.mat, profile.n_channels, _kernel_of(weights))
             layer.load_state_dict(weights, assign=True)
-        except (ValidationError, RuntimeError, SimmatError) as error:
+        except (ValueError, RecursionError, RuntimeError, SimmatError) as error:
             raise AdapterError(
                 f"The adapter file {file.name} is damaged ({str(error).splitlines()[0][:100]}); save it again."
             ) from error
@@ -321,11 +347,11 @@ class Adapter:
                 f"The adapter file {file.name} holds {name[:60]!r}, which this version of napari-simmat does not know; "
                 "install a newer one."
             )
-        if any(not torch.isfinite(t).all() for t in tensors.values()):
+        if any(not torch.isfinite(t).all() for t in (*tensors.values(), *of_heads.values())):
             raise AdapterError(
                 f"The adapter file {file.name} holds numbers that are not finite; save it again."
             )
-        return cls(profile, card, tensors)
+        return cls(profile, card, tensors, heads)
 
 
 def _kernel_of(weights: dict[str, Tensor]) -> nn.Conv2d:

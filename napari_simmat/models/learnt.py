@@ -10,6 +10,7 @@ name                               what
 ``prefix.<path>.keys``, ..         keys and values of an attention
 ``token.<path>``                   a query token of the mask decoder
 ``weight.<path>``                  any other weight of the foundation model that was trained itself
+``heads.<name>.<tensor>``          a head, see `napari_simmat.models.heads`
 =================================  =================================================================================
 
 Paths are those in the foundation model. Weights and additions are kept in half precision where that changes a tensor

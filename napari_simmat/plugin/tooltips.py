@@ -56,6 +56,7 @@ CANDIDATE = "The model's alternatives, each with the IoU that it expects. Click 
 ACCEPT = "Write the mask into the objects layer and start the next object."
 REJECT = "Drop the mask and its clicks."
 OBJECT = "The objects accepted so far, of which one can be erased."
+CLASS = "What the chosen object is: choose a class in use, or type one and press Enter. Exports have it as category."
 ERASE = "Erase the object under the mouse, or the one chosen here."
 AUTO_QUICK = (
     "From three objects on, learn for a few seconds after each accepted object, while you go on clicking."

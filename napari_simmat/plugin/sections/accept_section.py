@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.controller import Controller
+from napari_simmat.plugin.sections.class_row import ClassBox
 from napari_simmat.plugin.sections.object_list import ObjectList
 from napari_simmat.plugin.sections.section import Section, button, combo
 
@@ -33,7 +34,10 @@ class AcceptSection(Section):
         self.merge = button("Merge", tooltips.MERGE, action="merge")
         self.add_row(self.accept, self.reject)
         self.add_row(self.objects)
+        self.class_name = ClassBox(controller, lambda: self.chosen)
+        self.add_row(self.class_name)
         self.add_row(self.erase, self.merge)
+        self.objects.currentIndexChanged.connect(self.class_name.show_class)
         self.accept.clicked.connect(controller.accept)
         self.reject.clicked.connect(controller.reject)
         self.erase.clicked.connect(lambda: controller.erase(self.objects.currentData()))
@@ -69,6 +73,7 @@ class AcceptSection(Section):
         self.objects.setEnabled(bool(objects))
         self.erase.setEnabled(bool(objects))
         self.merge.setEnabled(len(objects) > 1)
+        self.class_name.show_class()
 
     def _choose(self, label: int) -> None:
         row = self._list.row_of(label)

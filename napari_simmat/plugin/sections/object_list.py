@@ -51,4 +51,5 @@ class ObjectList(QAbstractListModel):
 def _described(label: int, note: Any) -> str:
     clicks = len(note.prompt.points) if note.prompt is not None else 0
     made = "brush" if note.source == "brush" else f"{clicks} click{'s' if clicks != 1 else ''}"
-    return f"object {label}: {note.area} px, {made}"
+    name = "" if note.class_name is None else f"{note.class_name}, "
+    return f"object {label}: {name}{note.area} px, {made}"
