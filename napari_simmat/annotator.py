@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from psygnal import Signal
 from torch import get_num_threads
 
-from napari_simmat._annotator.attributing import Attributing
 from napari_simmat._annotator.clicking import Answer
 from napari_simmat._annotator.found import Found
+from napari_simmat._annotator.grouping import Grouping
 from napari_simmat._annotator.jobs import Executor, Job, Progress, run_now
 from napari_simmat._annotator.notes import Note, class_of
 from napari_simmat._annotator.objects import ObjectBook
@@ -37,6 +37,7 @@ from napari_simmat.inference.memory import give_memory_back
 from napari_simmat.journal import Journal, Step, Was
 from napari_simmat.models import Adapter
 from napari_simmat.training import Corrections, Settings, TrainingReport, deep, quick
+from napari_simmat.training.experts import refuse_missing
 
 __all__ = [
     "Annotator",
@@ -59,7 +60,7 @@ AUTO_QUICK_FROM = 3
 Mode = Literal["quick", "deep"]
 
 
-class Annotator(Attributing):
+class Annotator(Grouping):
     """An annotator at work on one image after the other.
 
     Corrections, labels and adapter versions of earlier images are kept when the image is switched.
@@ -383,7 +384,7 @@ class Annotator(Attributing):
 
     def _train_if_wanted(self) -> None:
         enough = sum(len(book.notes) for book in self._fitting_books()) >= AUTO_QUICK_FROM
-        if self.auto_quick and enough:
+        if self.auto_quick and enough and all(self.groups.values()):
             self._quick_is_due = self.training is not None
             if not self._quick_is_due:
                 wanted = self.auto_quick_settings
@@ -408,6 +409,7 @@ class Annotator(Attributing):
         start, corrections = self.versions.current, self.corrections()
         if start is None or not len(corrections):
             raise TrainingError("There is nothing to learn from yet; accept an object first.")
+        refuse_missing(start.adapter)
         trainer = quick if mode == "quick" else deep
         details: dict[str, Any] = {
             "mode": mode,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +111,12 @@ class Versions:
         version = Version(adapter, name, report, parent, datetime.now(), modality, key)
         self.all.append(version)
         return version
+
+    def add_like(self, version: Version, adapter: Adapter, name: str) -> Version:
+        """Keep an adapter that differs from a version's in nothing that was learnt, without using it yet."""
+        made = replace(version, adapter=adapter, name=name, made=datetime.now())
+        self.all.append(made)
+        return made
 
     def known(self, fingerprint: str) -> Version | None:
         """The version with this adapter, if there is one."""

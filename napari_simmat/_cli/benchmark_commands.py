@@ -9,6 +9,7 @@ import typer
 
 from napari_simmat._cli.accuracy_command import accuracy
 from napari_simmat._cli.dataset_commands import open_as_told
+from napari_simmat._cli.experts_command import experts
 from napari_simmat._cli.models import load_adapter, load_model, refuse_profile_of_adapter
 from napari_simmat._cli.options import (
     AdapterFile,
@@ -38,6 +39,7 @@ app = typer.Typer(
 
 app.command(name="accuracy")(accuracy)
 app.command(name="speed")(speed)
+app.command(name="experts")(experts)
 
 
 @app.command(name="channels")

@@ -17,11 +17,13 @@ from napari_simmat._cli.learning_options import (
     EarlyStopping,
     Ema,
     Epochs,
+    Experts,
     Recipe,
     RecipeName,
     Replay,
     SplitHalf,
 )
+from napari_simmat._cli.missing import Missing, adapter_without, note_what_lacks
 from napari_simmat._cli.models import (
     load_adapter,
     load_model,
@@ -79,6 +81,7 @@ def finetune(
     l2: L2 = 0.0,
     split_half: SplitHalf = False,
     adversarial: Adversarial = 0.0,
+    experts: Experts = False,
     replay: Replay = None,
     align: Align = False,
     align_steps: AlignSteps = None,
@@ -120,6 +123,7 @@ def finetune(
                 l2=l2,
                 split_half=split_half,
                 adversarial=adversarial,
+                experts=experts,
             )
             settings.check()
             start, base = load_adapter(adapter), load_model(model, checkpoint)
@@ -182,6 +186,7 @@ def evaluate(
     ] = 0.0,
     seed: Annotated[int, typer.Option(min=0, metavar="S", help="Of the jitter; same seed, same clicks.")] = 0,
     classes: Classes = None,
+    missing: Missing = None,
     limit: Limit = None,
     model: ModelFile = None,
     checkpoint: Checkpoint = None,
@@ -203,9 +208,11 @@ def evaluate(
             items = open_as_told(dataset, limit, modality, channel_axis, sample_format, classes)
             from napari_simmat.evaluation import evaluate as measure
 
+            answering = adapter_without(load_adapter(adapter), missing)
+            note_what_lacks(answering, items[0])
             scores = measure(
                 ((*item.load(), item.load_classes()) for item in items),
-                adapter=load_adapter(adapter),
+                adapter=answering,
                 profile=profile,
                 clicks=clicks,
                 jitter=jitter,

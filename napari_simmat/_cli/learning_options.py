@@ -83,6 +83,15 @@ Adversarial = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
+Experts = Annotated[
+    bool,
+    typer.Option(
+        "--experts",
+        help="Train an expert for each group of channels, such as RGB, thermal, depth, so that the adapter goes on "
+        "working where a group is missing. Takes as many times longer as there are groups, and once more.",
+        rich_help_panel=_PANEL,
+    ),
+]
 Replay = Annotated[
     Path | None,
     typer.Option(

@@ -9,10 +9,18 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from napari_simmat.errors import AdapterError
 from napari_simmat.images.camera import Camera
+from napari_simmat.images.groups import GROUP_NAME, groups_of
 from napari_simmat.images.image import MultiChannelImage
 from napari_simmat.images.physics.derived import FORMULAS, Mirror
 from napari_simmat.images.roles import GRAVITY
@@ -74,6 +82,20 @@ class ModelChannel(BaseModel):
         default={}, description="Numbers that the formula needs, such as a focal length in pixels."
     )
     normalisation: Normalisation = Field(description="How its values become numbers between 0 and 1.")
+    group: str = Field(
+        default="",
+        pattern=f"^{GROUP_NAME}$",
+        max_length=40,
+        description="Group of channels that are there or missing together, such as 'thermal'; none: by what it measures.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a group of its own it is written as ever: what is kept under a hash of it is found again."""
+        written: dict[str, Any] = write(self)
+        if not self.group:
+            written.pop("group", None)
+        return written
 
     @model_validator(mode="after")
     def _computable(self) -> ModelChannel:
@@ -173,6 +195,16 @@ class ModalityProfile(BaseModel):
         """Number of channels that the model sees."""
         return len(self.sees)
 
+    @property
+    def groups(self) -> dict[str, tuple[int, ...]]:
+        """The groups of channels that are there or missing together: what each holds of what the model sees."""
+        return groups_of(self)
+
+    def has_channels_of(self, image: MultiChannelImage) -> bool:
+        """Whether an image has the channels of this profile, by number and name."""
+        names = tuple(channel.name for channel in image.channels)
+        return len(names) == len(self.channels) and all(map(_same_name, self.channels, names))
+
     def check(self, image: MultiChannelImage) -> None:
         """Refuse an image that does not have the channels of this profile.
 
@@ -183,8 +215,8 @@ class ModalityProfile(BaseModel):
         AdapterError
             With both lists of channels.
         """
-        names = tuple(channel.name for channel in image.channels)
-        if len(names) != len(self.channels) or not all(map(_same_name, self.channels, names)):
+        if not self.has_channels_of(image):
+            names = tuple(channel.name for channel in image.channels)
             raise AdapterError(
                 f"The model was made for {describe_channels(self.channels)}, but {image.name!r} has "
                 f"{describe_channels(names)}; choose an adapter for these channels or start a new one."

@@ -16,7 +16,7 @@ from napari_simmat.errors import AdapterError, PromptError
 from napari_simmat.images import ModalityProfile, MultiChannelImage, as_image
 from napari_simmat.images.modality import COLOUR_MOMENTS
 from napari_simmat.images.roles import COLOURS
-from napari_simmat.inference.cache import EARLY, EMBEDDINGS, EmbeddingKeys
+from napari_simmat.inference.cache import EMBEDDINGS, EmbeddingKeys
 from napari_simmat.inference.candidates import Candidates, arrange
 from napari_simmat.inference.close_up import CloseUp, in_view, is_cut, look_ahead, look_closer, step_back
 from napari_simmat.inference.compute import (
@@ -28,9 +28,10 @@ from napari_simmat.inference.compute import (
 from napari_simmat.inference.frame import LOW, Frame
 from napari_simmat.inference.kept import kept_embeddings
 from napari_simmat.inference.prompts import Prompt
-from napari_simmat.inference.ready import ready
+from napari_simmat.inference.sight import Look, look_at, lookers
 from napari_simmat.models import Adapter, BaseModel, load_base_model
 from napari_simmat.models.decoder import Ground
+from napari_simmat.models.experts import missing_in_words
 
 DRAFT_SIDE = 448
 """Longest side of an image of which a draft is made; divisible by 224, so that no attention window is padded."""
@@ -82,11 +83,9 @@ def is_at_hand(
     """
     base = load_base_model() if model is None else model
     where = torch.device(device or device_choice())
-    key = EmbeddingKeys.of(image, adapter, base, where, base.sam.side).embedding
-    if in_memory and key in EMBEDDINGS:
-        return True
     kept = kept_embeddings()
-    return kept is not None and key in kept
+    keys = [EmbeddingKeys.of(image, a, base, where, base.sam.side).embedding for a in lookers(adapter, image)]
+    return all((in_memory and key in EMBEDDINGS) or (kept is not None and key in kept) for key in keys)
 
 
 class Segmenter:
@@ -168,23 +167,23 @@ class Segmenter:
                 ways.append((where, SMALLER_SIDE, SMALLER))
             ways.append(("cpu", side, NO_ROOM))
         _, way = first_that_fits([partial(self._settle, *each[:2], keep) for each in ways])
-        self.note = ways[way][2]
+        self.note = ways[way][2] or missing_in_words(adapter, image)
 
     def _settle(self, device: str, side: int, keep: bool) -> None:
         """Bring the model to a device and have it see the image there, with a longest side of so many pixels."""
         self.device = torch.device(device)
         self.frame = Frame(self.image.shape, side)
-        base = self._base.on(self.device)
         self._close_ups.clear()
-        self._whole_picture: Tensor | None = None
-        self._keys = EmbeddingKeys.of(
-            self.image, self.adapter, self._base, self.device, self.frame.side, self.blank
-        )
+        look = Look(self.image, self._base, self.device, self.frame, self.blank, keep, self.is_draft)
+        self._sight = look_at(look, self.adapter)
         with torch.inference_mode():
-            self._sam, self._decoder = ready(self.adapter, base)
-            self._ground = self._decoder.ground(
-                EMBEDDINGS.get(self._keys.embedding, lambda: self._embed(keep))
-            )
+            self._decoder = self._sight.decoder
+            self._ground = self._decoder.ground(self._sight.embedding())
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """What the gate gives each expert that sees the image, which sum to one; empty where there are no experts."""
+        return self._sight.weights
 
     @property
     def device_name(self) -> str:
@@ -318,7 +317,7 @@ class Segmenter:
             encoder's frame; values that no picture has are clipped.
         """
         with torch.inference_mode():
-            rgb = self._picture()[0].float().cpu()
+            rgb = self._sight.picture()[0].float().cpu()
         if len(rgb) != 3:
             raise AdapterError(
                 f"The transfer layer {self.adapter.card.mat!r} makes no picture of three channels; "
@@ -328,44 +327,12 @@ class Segmenter:
         picture = rgb * moments[:, 1, None, None] + moments[:, 0, None, None]
         return np.asarray((picture.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous())
 
-    def _input(self) -> Tensor:
-        """What the model sees, (1, C, h, w)."""
-        x = self.adapter.profile.model_input(self.image, self.frame.shape)
-        for k in self.blank:
-            x[k] = x[k].mean()
-        return torch.from_numpy(x)[None].to(self.device)
-
-    def _picture(self) -> Tensor:
-        """What the transfer layer makes of it; one inside of the encoder leaves the channels as they are."""
-        picture: Tensor = self._sam.mat(self._input())
-        return picture
-
-    def _embed(self, keep: bool) -> Tensor:
-        """The embedding, from disk if it is there; laid out in the same way in any case, for sums are rounded by that."""
-        kept = None if self.is_draft else kept_embeddings()
-        found = kept.read(self._keys.embedding) if kept is not None else None
-        made = self._encode() if found is None else found.to(self.device)
-        if found is None and kept is not None and keep:
-            kept.write(self._keys.embedding, made)
-        return made.contiguous(memory_format=torch.channels_last)
-
-    def _encode(self) -> Tensor:
-        with torch.inference_mode(), autocast(self.device):
-            return self._sam.late(EARLY.get(self._keys.early, self._encode_early)).float()
-
-    def _encode_early(self) -> Tensor:
-        return self._sam.early_of_frame(self._input(), self.frame.side)
-
     def _ground_of(self, view: Frame) -> Ground:
         if not isinstance(view, CloseUp):
             return self._ground
         if view not in self._close_ups:
             with torch.inference_mode(), autocast(self.device):
-                if self._whole_picture is None:
-                    self._whole_picture = self._picture()
-                part = view.cut(self._whole_picture)
-                embedding = self._sam.late(self._sam.early_of(part)).float()
-                self._close_ups[view] = self._decoder.ground(embedding)
+                self._close_ups[view] = self._decoder.ground(self._sight.close_up(view))
         self._close_ups.move_to_end(view)
         while len(self._close_ups) > _CLOSE_UPS:
             self._close_ups.popitem(last=False)

@@ -20,6 +20,7 @@ from napari_simmat.images import ModalityProfile, MultiChannelImage, profile_for
 from napari_simmat.models.additions import matches, sharing_copy
 from napari_simmat.models.base import BaseModel, load_base_model
 from napari_simmat.models.card import AdapterCard
+from napari_simmat.models.experts import channels_of, check_members, members_at_hand
 from napari_simmat.models.header import HeaderError, check_header
 from napari_simmat.models.heads import (
     PREFIX,
@@ -29,7 +30,7 @@ from napari_simmat.models.heads import (
     heads_in_file,
     metadata_of,
 )
-from napari_simmat.models.learnt import in_file, put_in_place, taken_out, unknown
+from napari_simmat.models.learnt import EXPERT, in_file, put_in_place, taken_out, unknown
 from napari_simmat.models.lora import merge, unmerge
 from napari_simmat.models.mat import (
     BOTTLENECK,
@@ -154,6 +155,8 @@ class Adapter:
         """
         digest = hashlib.sha256(self.profile.model_dump_json().encode())
         digest.update(self.card.base_sha256.encode())
+        if self.card.missing:
+            digest.update(repr(self.card.missing).encode())
         for name, tensor in sorted(self.tensors.items()):
             if not matches(name.partition(".")[2], parts) or name.startswith("mat."):
                 digest.update(name.encode())
@@ -161,14 +164,17 @@ class Adapter:
         return digest.hexdigest()[:16]
 
     def fits(self, image: MultiChannelImage) -> None:
-        """Check that the image has the channels that this adapter was made for.
+        """Check that the image has the channels that this adapter was made for, of experts at least one group of them.
 
         Raises
         ------
         AdapterError
             Names the channels of both.
         """
-        self.profile.check(image)
+        if self.card.members:
+            members_at_hand(self, image)
+        else:
+            self.profile.check(image)
 
     def belongs_to(self, base: BaseModel) -> None:
         """Check that this adapter was made for a base model.
@@ -204,9 +210,15 @@ class Adapter:
         Raises
         ------
         AdapterError
-            The adapter belongs to another base model, or its tensors do not fit it or the plan.
+            The adapter belongs to another base model, or its tensors do not fit it or the plan; of experts each member
+            is built by itself.
         """
         self.belongs_to(base)
+        if self.card.members:
+            raise AdapterError(
+                f"The adapter {self.card.name!r} has an expert for each group of channels, which is not possible here; "
+                "choose one without experts."
+            )
         sam = sharing_copy(base.sam)
         assert isinstance(sam, Sam)
         with seeded(seed), self._fitting(base):
@@ -334,10 +346,11 @@ class Adapter:
             card = AdapterCard.model_validate_json(metadata.get("card", ""))
             of_heads = {k: tensors.pop(k) for k in list(tensors) if k.startswith(PREFIX)}
             heads = heads_from_file(metadata.get("heads"), of_heads)
-            weights = {k[4:]: v for k, v in tensors.items() if k.startswith("mat.")}
-            with torch.device("meta"):  # takes no memory for what the file may not have
-                layer = build_transfer(card.mat, profile.n_channels, _kernel_of(weights))
-            layer.load_state_dict(weights, assign=True)
+            for start, count in _layers(profile, card, tensors).items():
+                weights = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+                with torch.device("meta"):  # takes no memory for what the file may not have
+                    layer = build_transfer(card.mat, count, _kernel_of(weights))
+                layer.load_state_dict(weights, assign=True)
         except (ValueError, RecursionError, RuntimeError, SimmatError) as error:
             raise AdapterError(
                 f"The adapter file {file.name} is damaged ({str(error).splitlines()[0][:100]}); save it again."
@@ -352,6 +365,14 @@ class Adapter:
                 f"The adapter file {file.name} holds numbers that are not finite; save it again."
             )
         return cls(profile, card, tensors, heads)
+
+
+def _layers(profile: ModalityProfile, card: AdapterCard, tensors: dict[str, Tensor]) -> dict[str, int]:
+    """How the names of each transfer layer's tensors begin, and how many channels it takes."""
+    if not card.members:
+        return {"mat.": profile.n_channels}
+    check_members(profile, card.members, tensors)
+    return {f"{EXPERT}.{name}.mat.": len(channels_of(profile, name)) for name in card.members}
 
 
 def _kernel_of(weights: dict[str, Tensor]) -> nn.Conv2d:

@@ -72,4 +72,11 @@ class AdapterCard(BaseModel):
         description="Fine-tuning strategy of the last training; what others left in the adapter stays in it.",
     )
     rank: int = Field(default=4, ge=1, description="Rank of the LoRA updates, where there are any.")
+    members: tuple[str, ...] = Field(
+        default=(),
+        description="Of modality experts: the groups of channels that have one, and 'all together'; none: no experts.",
+    )
+    missing: tuple[str, ...] = Field(
+        default=(), description="Groups of channels that its experts are not to look at."
+    )
     history: tuple[TrainingRun, ...] = Field(default=(), description="Rounds of training, oldest first.")

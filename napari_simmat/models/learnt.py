@@ -11,6 +11,8 @@ name                               what
 ``token.<path>``                   a query token of the mask decoder
 ``weight.<path>``                  any other weight of the foundation model that was trained itself
 ``heads.<name>.<tensor>``          a head, see `napari_simmat.models.heads`
+``expert.<member>.<name>``         any of these, of one member of modality experts alone
+``gate.<name>``                    what weighs the members (`napari_simmat.models.experts`)
 =================================  =================================================================================
 
 Paths are those in the foundation model. Weights and additions are kept in half precision where that changes a tensor
@@ -30,14 +32,16 @@ from napari_simmat.models.parallel_mlp import ParallelMLP
 from napari_simmat.models.sam import AdaptedSam, Sam
 from napari_simmat.models.tokens import PrefixTokens, PromptTokens
 
-__all__ = ["KINDS", "in_file", "put_in_place", "taken_out", "unknown"]
+__all__ = ["EXPERT", "GATE", "KINDS", "in_file", "put_in_place", "taken_out", "unknown"]
 
 KINDS: dict[str, type[Addition]] = {
     kind.kind: kind for kind in (LoRALinear, ParallelMLP, PromptTokens, PrefixTokens)
 }
 """What may stand beside modules, by the first word of its tensors' names."""
 
-_OTHERS = ("mat", "token", "weight")
+EXPERT, GATE = "expert", "gate"
+
+_OTHERS = ("mat", "token", "weight", EXPERT, GATE)
 
 
 def put_in_place(sam: Sam, tensors: Mapping[str, Tensor]) -> None:
@@ -91,7 +95,9 @@ def in_file(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _smaller(name: str, tensor: Tensor) -> Tensor:
-    if name.startswith(("mat.", "token.")):
+    if name.startswith(f"{EXPERT}."):
+        name = name.split(".", 2)[2]
+    if name.startswith(("mat.", "token.", f"{GATE}.")):
         return tensor
     half = tensor.half()
     return half if half.float().equal(tensor) else tensor

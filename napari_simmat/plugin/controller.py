@@ -229,6 +229,10 @@ class Controller(QObject):
         """Answer with another version of the adapter."""
         self.attempt(lambda: self.annotator.use_version(self.annotator.versions.all[index]))
 
+    def leave_out(self, groups: list[str]) -> None:
+        """Answer without some groups of channels."""
+        self.attempt(lambda: self.annotator.leave_out(groups))
+
     def use_profile(self, profile: ModalityProfile) -> None:
         """See the channels in another way, with a new untrained version."""
         if self.attempt(lambda: self.annotator.use_profile(profile)):

@@ -110,3 +110,20 @@ BUILTIN_PROFILE = "Go back to the built-in profile of this modality."
 LOAD_PROFILE = "Use a profile (.json) that you or somebody else made for these channels."
 SAVE_PROFILE = "Save what the model sees as a small file that you can edit and share."
 MODEL_VIEW = "The three channels that the model's transfer layer makes of all that it sees, as a picture."
+GROUPS = (
+    "Untick a group of channels that is missing or broken: the model answers as if it were not there. Switching costs no "
+    "encoding, and undo takes it back."
+)
+NO_GROUP = "This image has no such channels, so the model looks at the others alone."
+GATE = (
+    "How much the model listens to each expert in this image. '{together}' sees all channels at once, and only while no "
+    "group is missing."
+)
+GROUP = (
+    "Channels of a group are there or missing together, and get one expert. Choose a group or type a name of your own; "
+    "Apply starts a new, untrained version."
+)
+EXPERTS = (
+    "Each group of channels learns a model of its own, beside one for all together, so that masks stay good where a "
+    "group is missing. Takes as many times longer as there are groups, and once more."
+)

@@ -222,7 +222,7 @@ def recipe_for(mode: Mode, strategy: str = "lora") -> Recipe:
 def scenes_of(model: AdaptedSam, start: Adapter, corrections: Sequence[Correction]) -> Scenes:
     """The images of the corrections as the model and the profile of `start` see them."""
     encoder = model.sam.encoder
-    window = WINDOW if encoder.flexible else encoder.side
+    window = min(WINDOW, encoder.side // 2) if encoder.flexible else encoder.side
     return Scenes(Corrections(corrections).by_image(), start.profile, side=encoder.side, window=window)
 
 

@@ -14,8 +14,11 @@ from torch import nn
 
 from napari_simmat.errors import TrainingError
 from napari_simmat.inference import device_choice, first_that_fits
-from napari_simmat.models import AdaptedSam, Adapter, BaseModel, load_base_model
+from napari_simmat.models import AdaptedSam, Adapter, BaseModel, Strategy, load_base_model
+from napari_simmat.models.experts import Gate
 from napari_simmat.training.corrections import Correction, Corrections
+from napari_simmat.training.experts import steps_of, train_experts, with_experts
+from napari_simmat.training.fusing import STEPS, fuse
 from napari_simmat.training.gate import Split, one_click_iou
 from napari_simmat.training.interactive import Interactive
 from napari_simmat.training.method import Method, Rates
@@ -62,6 +65,7 @@ def learn(
     for group in corrections.by_image():
         start.fits(group[0].image)
     present, start = start, recipe.begin(start, base, settings.seed)
+    start = with_experts(start, settings, [group[0].image for group in corrections.by_image()], base)
     split = recipe.split(corrections) if gate else None
     learnt_from = list(corrections) if split is None else split.learn
     first, afterwards = _steps(recipe, settings, split, learnt_from)
@@ -76,12 +80,13 @@ def learn(
         base,
         where,
     )
-    watch.total = first + afterwards
+    watch.total = steps_of(start, first) + steps_of(start, afterwards)
 
     run = task.train(learnt_from)
     before = after = None
     if split is not None:
-        before, after = task.judge(start, split.judge), task.judge(run.adapter, split.judge)
+        before_it = present if start.card.members else start
+        before, after = task.judge(before_it, split.judge), task.judge(run.adapter, split.judge)
     kept = before is None or after is None or after >= before
     if kept and afterwards:
         learnt_from = list(corrections)
@@ -137,6 +142,8 @@ class _Task:
 
     def _train(self, corrections: Sequence[Correction], done: int, device: str, prompts: int) -> Run:
         self.watch.done = done
+        if self.start.card.members:
+            return self._train_experts(corrections, device, prompts)
         rng = np.random.default_rng(self.settings.seed)
         settings, method = self.settings, self.method
         model = self.recipe.build(self.start, self.base.on(device), settings.seed)
@@ -185,6 +192,26 @@ class _Task:
             0 if settings.split_half else len(watching),
             None if stopping is None else stopping.best_step,
         )
+
+    def _train_experts(self, corrections: Sequence[Correction], device: str, prompts: int) -> Run:
+        def alone(start: Adapter, strategy: Strategy) -> Run:
+            task = replace(self, start=start, recipe=type(self.recipe)(strategy))
+            return task._train(corrections, self.watch.done, device, prompts)
+
+        def together(adapter: Adapter, gate: Gate) -> list[float]:
+            return fuse(
+                adapter,
+                gate,
+                self.method,
+                corrections,
+                steps=min(STEPS, self.steps),
+                prompts=prompts,
+                rng=np.random.default_rng(self.settings.seed),
+                watch=self.watch,
+                base=self.base.on(device),
+            )
+
+        return train_experts(self.start, self.recipe.strategy, alone, together)
 
     def judge(self, adapter: Adapter, held_out: Sequence[Correction]) -> float:
         """One-click IoU of the objects that were held out."""

@@ -44,6 +44,9 @@ class Settings:
     adversarial : float
         Size of a step against the model in the output of the transfer layer, which it learns to withstand; in standard
         deviations of the pictures that the base model was made for. 0: none.
+    experts : bool
+        Whether each group of channels gets a transfer layer and additions of its own, see
+        `napari_simmat.training.experts`. What has experts goes on with them in any case.
     """
 
     steps: int | None = None
@@ -57,6 +60,7 @@ class Settings:
     l2: float = 0.0
     split_half: bool = False
     adversarial: float = 0.0
+    experts: bool = False
 
     def with_(self, **changes: Any) -> Settings:
         """The same settings with some others; None changes nothing."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from magicgui.widgets import FloatSpinBox, SpinBox
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QWidget
 from superqt import QCollapsible
 
 from napari_simmat.models import TRANSFERS
@@ -35,6 +35,9 @@ class Advanced(QCollapsible):
         self.transfer = combo(tooltips.TRANSFER)
         self.strategy = combo(tooltips.STRATEGY)
         self.recipe = combo(tooltips.RECIPE)
+        self.experts = QCheckBox("one for each group of channels")
+        self.experts.setToolTip(tooltips.EXPERTS)
+        self.experts.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         fill(self.transfer, [(name, name) for name in map(canonical_name, _layers())], 0)
         # From scratch is for comparisons: nobody wants to lose the model behind a menu entry.
         fill(self.strategy, [(name, name) for name in STRATEGIES if name != "scratch"], 1)
@@ -80,6 +83,7 @@ class Advanced(QCollapsible):
             ("Recipe", self.recipe),
         ):
             form.addRow(label, box)
+        form.addRow("Experts", self.experts)
         for field in (self.steps, self.learning_rate, self.seed):
             calm(field.native)
             form.addRow(field.label, field.native)
@@ -111,7 +115,11 @@ class Advanced(QCollapsible):
             "steps": int(self.steps.value) or None,
             "learning_rate": self.learning_rate.value or None,
             "seed": self.seed.value,
-            "settings": Settings(strategy=self.strategy.currentData(), recipe=self.recipe.currentData()),
+            "settings": Settings(
+                strategy=self.strategy.currentData(),
+                recipe=self.recipe.currentData(),
+                experts=self.experts.isChecked(),
+            ),
         }
 
 

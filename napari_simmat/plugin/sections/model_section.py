@@ -11,6 +11,7 @@ from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.controller import Controller
 from napari_simmat.plugin.saving import ask_where_to_save
 from napari_simmat.plugin.sections.computing import Computing
+from napari_simmat.plugin.sections.groups_row import GroupsRow
 from napari_simmat.plugin.sections.section import Section, button, combo, fill, small_text
 
 _SUFFIX = ".safetensors"
@@ -37,6 +38,8 @@ class ModelSection(Section):
         self.add_row(self.device)
         self.add_row(self.version, label="Adapter")
         self.add_row(self.undo, self.redo, self.load, self.save)
+        self.groups = GroupsRow(controller)
+        self.body.addWidget(self.groups)
         self.computing = Computing(controller)
         self.body.addWidget(self.computing)
         annotator = controller.annotator

@@ -6,16 +6,25 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from qtpy.QtWidgets import QDoubleSpinBox, QFileDialog, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QDoubleSpinBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_simmat.annotator import Job
 from napari_simmat.images import ModalityProfile, MultiChannelImage, Normalisation, profile_for
+from napari_simmat.images.groups import group_of_each, own_groups
 from napari_simmat.images.modality import ModelChannel
 from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.controller import Controller
 from napari_simmat.plugin.histograms import ROW, HistogramList, sample_channels
 from napari_simmat.plugin.saving import ask_where_to_save
-from napari_simmat.plugin.sections.section import RowScroll, button, calm, combo, folded, small_text
+from napari_simmat.plugin.sections.section import RowScroll, button, calm, combo, fill, folded, small_text
 
 _FILES = "Profile (*.json)"
 _ROWS = 6
@@ -39,6 +48,7 @@ class ProfileSection(QWidget):
         self._profile: ModalityProfile | None = None
         self._image: MultiChannelImage | None = None
         self._rules: list[Normalisation] = []
+        self._groups: list[str] = []
         self.list = HistogramList()
         self.scroll = RowScroll(self.list)
         self.method = combo(tooltips.METHOD)
@@ -46,6 +56,8 @@ class ProfileSection(QWidget):
             self.method.addItem(text, data)
         self.low, self.high = _number(tooltips.LOW), _number(tooltips.HIGH)
         self.everywhere = button("All", tooltips.EVERYWHERE)
+        self.group = combo(tooltips.GROUP)
+        self.group.setEditable(True)
         self.apply = button("Apply", tooltips.APPLY_PROFILE)
         self.builtin = button("Built-in", tooltips.BUILTIN_PROFILE)
         self.load = button("Load…", tooltips.LOAD_PROFILE)
@@ -67,17 +79,20 @@ class ProfileSection(QWidget):
         assert self._profile is not None
         try:
             sees = tuple(
-                ModelChannel.model_validate({**seen.model_dump(), "normalisation": rule})
-                for seen, rule in zip(self._profile.sees, self._rules, strict=True)
+                ModelChannel.model_validate({**seen.model_dump(), "normalisation": rule, "group": group})
+                for seen, rule, group in zip(
+                    self._profile.sees, self._rules, own_groups(self._profile, self._groups), strict=True
+                )
             )
         except ValidationError as error:
             raise ValueError(_reason(error)) from None
         return self._profile.model_copy(update={"sees": sees})
 
     def _lay_out(self) -> None:
-        limits, actions = QHBoxLayout(), QHBoxLayout()
+        limits, grouping, actions = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
         for row, widgets in (
             (limits, (self.method, self.low, self.high, self.everywhere)),
+            (grouping, (QLabel("Group"), self.group)),
             (actions, (self.apply, self.builtin, self.load, self.save)),
         ):
             row.setContentsMargins(0, 0, 0, 0)
@@ -95,6 +110,8 @@ class ProfileSection(QWidget):
         column.setSpacing(4)
         column.addWidget(self.scroll)
         column.addLayout(limits)
+        grouping.setStretch(1, 1)
+        column.addLayout(grouping)
         column.addWidget(self.note)
         column.addLayout(actions)
         self.fold = folded("What the model sees", inside, tooltips.PROFILE)
@@ -113,6 +130,8 @@ class ProfileSection(QWidget):
         self.low.editingFinished.connect(self._change)
         self.high.editingFinished.connect(self._change)
         self.everywhere.clicked.connect(self._change_all)
+        self.group.activated.connect(self._change_group)
+        self.group.lineEdit().editingFinished.connect(self._change_group)
         self.apply.clicked.connect(self._apply)
         self.builtin.clicked.connect(self._use_builtin)
         self.load.clicked.connect(self._load)
@@ -126,11 +145,12 @@ class ProfileSection(QWidget):
         # Until the image is encoded the version in use may still be that of the image before.
         profile = annotator.profile if annotator.segmenter is not None else None
         is_new = profile is not self._profile or image is not self._image
-        for widget in (self.method, self.low, self.high, self.everywhere, self.builtin, self.load, self.save):
+        fields = (self.method, self.low, self.high, self.everywhere, self.group)
+        for widget in (*fields, self.builtin, self.load, self.save):
             widget.setEnabled(image is not None and profile is not None)
         if image is None or profile is None:
             self._profile = self._image = None
-            self._rules = []
+            self._rules, self._groups = [], []
             self.list.show_samples((), ())
             self._resize()
             self._show_state()
@@ -140,6 +160,7 @@ class ProfileSection(QWidget):
         if is_new:
             self._profile, self._image = profile, image
             self._rules = [seen.normalisation for seen in profile.sees]
+            self._groups = group_of_each(profile)
             self.list.show_samples((), ())
             self._resize()
             self._ask(profile, image)
@@ -183,18 +204,22 @@ class ProfileSection(QWidget):
             field.setValue(value)
         for widget in (self.method, self.low, self.high):
             widget.blockSignals(False)
+        names = list(dict.fromkeys(self._groups))
+        own = self._groups[self.list.current]
+        fill(self.group, [(name, name) for name in names], names.index(own))
         self.everywhere.setEnabled(is_percentile and len(self._rules) > 1)
         self._show_state()
 
     def _show_state(self) -> None:
-        is_edited = self._profile is not None and self._rules != [
-            seen.normalisation for seen in self._profile.sees
-        ]
+        is_edited = self._profile is not None and (
+            self._rules != [seen.normalisation for seen in self._profile.sees]
+            or self._groups != group_of_each(self._profile)
+        )
         self.apply.setEnabled(is_edited)
         count = len(self._rules)
         many = f"{count} channels" if count != 1 else "1 channel"
         self.note.setText(
-            "Apply starts a new, untrained version with these limits."
+            "Apply starts a new, untrained version with these limits and groups."
             if is_edited
             else f"{many}; what lies beyond the limits is all alike to the model."
             if count
@@ -242,6 +267,24 @@ class ProfileSection(QWidget):
         self._rules = [rule if each.method == rule.method else each for each in self._rules]
         self.list.show_rules(self._rules)
         self._show_state()
+
+    def _change_group(self, *_told: Any) -> None:
+        """Put the chosen channel into the group that was chosen or typed."""
+        if not self._groups or self._profile is None or not self.list.samples:
+            return
+        channel, name = self.list.current, self.group.currentText().strip()
+        before = self._groups[channel]
+        if name in ("", before):
+            return
+        self._groups[channel] = name
+        try:
+            _ = self.edited
+        except ValueError:
+            self._groups[channel] = before
+            self._controller.said.emit(
+                f"A group cannot be called {name[:40]!r}; take a short name without points and commas.", True
+            )
+        self._show_rule()
 
     def _apply(self) -> None:
         self._controller.use_profile(self.edited)

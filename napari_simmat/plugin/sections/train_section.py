@@ -46,6 +46,7 @@ class TrainSection(Section):
         self.auto.toggled.connect(lambda on: setattr(annotator, "auto_quick", on))
         for choice in (self.settings.strategy, self.settings.recipe):
             choice.currentIndexChanged.connect(self._choose_for_auto)
+        self.settings.experts.toggled.connect(self._choose_for_auto)
         self.quick.clicked.connect(lambda: controller.train("quick", **self.settings.values()))
         self.deep.clicked.connect(lambda: controller.train("deep", **self.settings.values()))
         annotator.training_started.connect(self._start)
