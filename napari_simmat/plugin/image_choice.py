@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -13,13 +11,13 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_simmat.annotator import Job, Progress
-from napari_simmat.errors import AmbiguousAxesError, ImageError
+from napari_simmat.errors import AmbiguousAxesError
 from napari_simmat.images import MultiChannelImage
 from napari_simmat.images.axes import layout_of
-from napari_simmat.images.opened import open_file
 from napari_simmat.images.physics.sample_formats import AS_STORED
 from napari_simmat.inference.regions import is_large
 from napari_simmat.plugin.executor import Executor
+from napari_simmat.plugin.joining import Joining
 from napari_simmat.plugin.painting import painting_of, watch
 from napari_simmat.plugin.pictures import (
     IMAGE,
@@ -28,7 +26,6 @@ from napari_simmat.plugin.pictures import (
     TAKEN,
     Picture,
     layer_data,
-    opened_layer,
     pictures_of,
     render,
     taken_of,
@@ -38,9 +35,6 @@ from napari_simmat.plugin.thumbnails import Backdrop, backdrop
 
 SETTLE_MS = 200
 """How long a slider must rest before its slice is opened."""
-
-TOGETHER_S = 5.0
-"""Files that come one after the other within this time may have been dropped together."""
 
 _LIST_EVENTS = ("inserted", "removed", "renamed")
 
@@ -112,16 +106,11 @@ class ImageChoice(QObject):
         self._reading: tuple[Any, Job] | None = None
         self._asking: Any = None
         self._ranged: Any = None
-        self._inserted: list[tuple[Any, list[Path]]] = []
-        self._inserted_at = 0.0
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MS)
         self._settle.timeout.connect(self._open_slice)
-        self._together = QTimer(self)
-        self._together.setSingleShot(True)
-        self._together.setInterval(SETTLE_MS)
-        self._together.timeout.connect(self._join_inserted)
+        self._joining = Joining(viewer, executor, self._take_joint, wait_ms=SETTLE_MS, parent=self)
         watch(viewer)
         for name in _LIST_EVENTS:
             getattr(viewer.layers.events, name).connect(self._on_layers)
@@ -248,7 +237,7 @@ class ImageChoice(QObject):
     def close(self) -> None:
         """Stop listening."""
         self._settle.stop()
-        self._together.stop()
+        self._joining.stop()
         for name in _LIST_EVENTS:
             getattr(self._viewer.layers.events, name).disconnect(self._on_layers)
         self._viewer.dims.events.current_step.disconnect(self._on_step)
@@ -454,7 +443,7 @@ class ImageChoice(QObject):
     def _on_layers(self, event: Any = None) -> None:
         gone = event is not None and event.type == "removed" and event.value
         if event is not None and event.type == "inserted" and TAKEN in event.value.metadata:
-            self._expect_more(event.value)
+            self._joining.expect_more(event.value)
         if gone:
             self._answers.pop(gone, None)
             self._pictures.pop(gone, None)
@@ -468,44 +457,10 @@ class ImageChoice(QObject):
         if self.layer is None and self._reading is None and self.question is None and self.layers:
             self.choose(self.layers[-1])
 
-    def _expect_more(self, layer: Any) -> None:
-        """Remember a file that was opened: napari gives those that were dropped together to the reader one by one."""
-        now, file = monotonic(), _file_of(layer)
-        if now - self._inserted_at > TOGETHER_S:
-            self._inserted.clear()
-        self._inserted_at = now
-        if file is not None:
-            self._inserted.append((layer, [file]))
-            self._together.start()
-
-    def _join_inserted(self) -> None:
-        """Files that make up one image become one layer."""
-        parts = [(layer, files) for layer, files in self._inserted if layer in self._viewer.layers]
-        paths = [path for _, files in parts for path in files]
-        if len(parts) < 2 or len(set(paths)) < len(paths) or len({path.parent for path in paths}) > 1:
-            return
-
-        def work(progress: Progress) -> Any:
-            try:
-                return opened_layer(open_file(paths))
-            except ImageError:  # they are images of their own
-                return None
-
-        def take(joint: Any) -> None:
-            if joint is None or not all(layer in self._viewer.layers for layer, _ in parts):
-                return
-            data, options, _ = joint
-            made = self._viewer.add_image(data, **options)
-            joined = [layer for layer, _ in parts]
-            # The joint image may be found to lack a file that comes only now.
-            self._inserted = [each for each in self._inserted if each[0] not in [*joined, made]]
-            self._inserted.insert(0, (made, paths))
-            if self.layer is None or self.layer in joined:
-                self.choose(made)
-            for layer in joined:
-                self._viewer.layers.remove(layer)
-
-        self._execute(Job("join", "Looking at the files together", work=work, take=take))
+    def _take_joint(self, made: Any, joined: list[Any]) -> None:
+        """Work on the image that others were found to be parts of."""
+        if self.layer is None or self.layer in joined:
+            self.choose(made)
 
 
 def _stack_axes(taken: Taken, shape: tuple[int, ...], *, ours: bool) -> tuple[tuple[int, ...], bool]:
@@ -523,12 +478,6 @@ def _stack_axes(taken: Taken, shape: tuple[int, ...], *, ours: bool) -> tuple[tu
 def _behind(image: MultiChannelImage) -> Backdrop | None:
     """What thumbnails are drawn on; of a large image that is the region in use."""
     return None if is_large(image) else backdrop(image)
-
-
-def _file_of(layer: Any) -> Path | None:
-    taken: Taken = layer.metadata[TAKEN]
-    source = taken.opened.source
-    return source if source is not None and source.is_file() else None
 
 
 def _finest(data: Any) -> Any:
