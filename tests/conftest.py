@@ -14,6 +14,34 @@ _HOME = os.environ["NAPARI_SIMMAT_HOME"] = tempfile.mkdtemp(prefix="napari-simma
 
 _SCREEN = take_own_screen()
 
+LONG = (
+    "test_accuracy",
+    "test_faults_damage",
+    "test_faults_crash",
+    "test_cli",
+    "test_training_recipes",
+    "test_training",
+    "test_training_strategies",
+    "test_speed",
+    "test_plugin_contributions",
+    "test_demo",
+    "test_images_malformed",
+    "test_plugin_panel",
+    "test_plugin_opening",
+    "test_faults_jobs",
+    "test_faults_closing",
+    "test_replay",
+    "test_training_align",
+    "test_hostile_weights",
+)
+"""Files that take longest. They come first, so that no process waits for another one's last file at the end."""
+
+
+def pytest_collection_modifyitems(items):
+    """Long files first; the others in the order of their names."""
+    place = {name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONG)))
+
 
 def pytest_unconfigure(config):
     """Remove the user's folders of these tests, and their screen."""

@@ -19,5 +19,5 @@ export OMP_NUM_THREADS=1
 cores="$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)"
 workers=$((cores < 2 ? 1 : 2))
 xvfb-run --auto-servernum --server-args="-screen 0 1600x1200x24" \
-    "$VENV/bin/python" -m pytest --numprocesses "$workers" --dist loadfile "$@" || status=1
+    "$VENV/bin/python" -m pytest --numprocesses "$workers" --dist loadfile --no-loadscope-reorder "$@" || status=1
 exit "$status"
