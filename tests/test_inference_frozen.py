@@ -20,7 +20,7 @@ def exact(request, monkeypatch):
     """In float32 also where the processor has bfloat16; with and without oneDNN's own operators."""
     monkeypatch.setattr(module, "products", lambda device: torch.float32)
     if not request.param:
-        monkeypatch.setattr(module, "_fuses", lambda device_type: False)
+        monkeypatch.setattr(module, "_fuses", lambda device_type, dtype: False)
     return request.param
 
 
@@ -114,6 +114,7 @@ def test_neither_the_base_model_nor_the_adapter_is_changed():
 
 
 def test_in_bfloat16_the_embedding_is_nearer_to_float32_than_with_autocast(monkeypatch):
+    """Also on a processor without bfloat16: people may choose it, and projects of other machines are done once more."""
     monkeypatch.setattr(module, "products", lambda device: torch.bfloat16)
     encoder = load_base_model().sam.encoder
     rgb = inputs(3)
@@ -131,5 +132,5 @@ def test_nothing_is_drawn_from_the_random_numbers_of_the_user():
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
-    module._fuses("cpu")
+    module._fuses("cpu", torch.float32)
     assert torch.equal(torch.rand(1), expected)

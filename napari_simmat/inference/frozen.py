@@ -69,7 +69,7 @@ class FrozenEncoder(ImageEncoder):
         self._in_strips = device.type == "cpu" and isinstance(own.get_submodule(own.kernel), nn.Conv2d)
         for module in list(self._own.modules()):
             _convert(module, self._type)
-        if _fuses(device.type):
+        if _fuses(device.type, self._type):
             _follow_with_activations(self._own)
         self._run_early: Callable[[Tensor], Tensor] = self._early
         self._run_late: Callable[[Tensor], Tensor] = self._late
@@ -173,18 +173,22 @@ def _follow_with_activations(root: nn.Module) -> None:
 
 
 @cache
-def _fuses(device_type: str) -> bool:
-    """Whether torch was built with the operators that are needed, and they give what they should."""
+def _fuses(device_type: str, dtype: torch.dtype) -> bool:
+    """Whether torch was built with the operators that are needed, and they give what they should.
+
+    Where the processor does not have bfloat16, they refuse it, while layers of their own compute it slowly.
+    """
     if device_type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     with torch.random.fork_rng(devices=()):
-        layers = (nn.Conv2d(4, 8, 3, padding=1), nn.Linear(8, 8))
-    x = torch.linspace(-2, 2, 256).view(1, 4, 8, 8).contiguous(memory_format=torch.channels_last)
+        layers = (nn.Conv2d(4, 8, 3, padding=1).to(dtype), nn.Linear(8, 8).to(dtype))
+    x = torch.linspace(-2, 2, 256, dtype=dtype).view(1, 4, 8, 8).contiguous(memory_format=torch.channels_last)
+    near = 1e-5 if dtype == torch.float32 else 0.05  # bfloat16 has steps of 0.016 at 2 and more
     try:
         with torch.inference_mode():
             for layer in layers:
                 expected = F.gelu(layer(x))
-                if not torch.allclose(_Followed(layer)(x), expected, atol=1e-5):
+                if not torch.allclose(_Followed(layer)(x), expected, atol=near):
                     return False
     except (AttributeError, RuntimeError):
         return False
