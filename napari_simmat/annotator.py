@@ -20,10 +20,10 @@ from torch import get_num_threads
 
 from napari_simmat._annotator.clicking import Answer
 from napari_simmat._annotator.found import Found
-from napari_simmat._annotator.grouping import Grouping
 from napari_simmat._annotator.jobs import Executor, Job, Progress, run_now
 from napari_simmat._annotator.notes import Note, class_of
 from napari_simmat._annotator.objects import ObjectBook
+from napari_simmat._annotator.proposing import Proposed, Proposing, Review
 from napari_simmat._annotator.session import sentence_for
 from napari_simmat._annotator.targets import ArrayTarget, LabelTarget
 from napari_simmat._annotator.titles import title_of
@@ -48,6 +48,8 @@ __all__ = [
     "LabelTarget",
     "Note",
     "Progress",
+    "Proposed",
+    "Review",
     "Step",
     "Version",
     "run_now",
@@ -60,7 +62,7 @@ AUTO_QUICK_FROM = 3
 Mode = Literal["quick", "deep"]
 
 
-class Annotator(Grouping):
+class Annotator(Proposing):
     """An annotator at work on one image after the other.
 
     Corrections, labels and adapter versions of earlier images are kept when the image is switched.
@@ -381,6 +383,9 @@ class Annotator(Grouping):
     def _fitting_books(self) -> list[ObjectBook]:
         current = self.versions.current
         return [book for book in self._books.values() if current is None or current.suits(book.image)]
+
+    def _accepted(self) -> None:
+        self._train_if_wanted()
 
     def _train_if_wanted(self) -> None:
         enough = sum(len(book.notes) for book in self._fitting_books()) >= AUTO_QUICK_FROM

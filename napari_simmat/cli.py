@@ -19,6 +19,7 @@ from napari_simmat._cli import (
     doctor_command,
     embed_command,
     image_commands,
+    next_commands,
     replay_command,
 )
 from napari_simmat._cli.options import ChannelAxis, Modality, Part, SampleFormat, Slice, parse_slice
@@ -127,6 +128,7 @@ dataset_commands.register(app)
 embed_command.register(app)
 doctor_command.register(app)
 replay_command.register(app)
+next_commands.register(app)
 benchmark_commands.register(app)
 
 

@@ -182,6 +182,12 @@ class _Replay:
                 annotator.clear()
             else:
                 annotator.set_prompt(Prompt.from_dict(told))
+        elif step.kind == "accept" and "proposed" in step.details:
+            states = [change.after for change in step.changes if change.after is not None]
+            prompts = [Prompt.from_dict(state.prompt or {}) for state in states]
+            annotator.accept_prompts(prompts, tidied=bool(step.details["proposed"].get("tidied")))
+            self._accepted += len(prompts)
+            self._compare(step)
         elif step.kind == "accept":
             annotator.accept(step.details.get("label"))
             self._accepted += 1
@@ -189,6 +195,8 @@ class _Replay:
         elif step.kind == "name":
             annotator.name_each({c.label: c.after.class_name for c in step.changes if c.after is not None})
             self._compare(step)
+        elif step.kind in ("refuse", "complete"):
+            annotator.repeat_facts(step)
         elif step.kind == "set aside":
             annotator.start_empty()
         elif step.kind in _BY_HAND:

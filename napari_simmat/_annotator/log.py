@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from napari_simmat.journal import ImageRow, ObjectState, Project, Snapshot, Step, Story
+from napari_simmat.journal.facts import Facts, with_facts
 from napari_simmat.journal.project import SNAPSHOT_EVERY
 
 DEEPEST = 1000
@@ -32,6 +33,8 @@ class Log:
         self.undone: list[Step] = list(story.undone)[-DEEPEST:]
         self.prompt: Mapping[str, Any] | None = story.prompt
         self.version: Mapping[str, Any] | None = story.version
+        self.facts: Facts = story.facts
+        """What is known of the image beside objects, clicks and adapter."""
         self.number = story.number
         """Of the last step, in the project."""
         self._changed = 0
@@ -78,6 +81,7 @@ class Log:
             del self.done[:-DEEPEST]
         self.prompt = step.prompt.after if step.prompt is not None else self.prompt
         self.version = step.version.after if step.version is not None else self.version
+        self.facts = with_facts(self.facts, step)
         self._changed += bool(step.changes)
         return step
 

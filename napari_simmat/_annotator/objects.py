@@ -17,11 +17,12 @@ from napari_simmat._annotator.log import Log
 from napari_simmat._annotator.notes import Note
 from napari_simmat._annotator.sheet import Pair, Sheet, check_holds, check_range
 from napari_simmat._annotator.targets import LabelTarget
-from napari_simmat._annotator.windows import Window, hull, window_of, windows_of
+from napari_simmat._annotator.windows import Window, hull, moved, window_of, windows_of
 from napari_simmat.errors import ProjectError, PromptError, SimmatError
 from napari_simmat.images import MultiChannelImage
 from napari_simmat.inference import Prompt
 from napari_simmat.journal import Change, Former, ObjectState, Step, Story, Was
+from napari_simmat.journal.facts import change_of
 from napari_simmat.journal.steps import Kind
 from napari_simmat.training import Correction
 
@@ -211,6 +212,50 @@ class ObjectBook:
         self._keep_snapshot()
         return number
 
+    def accept_many(
+        self,
+        found: Sequence[tuple[Window, NDArray[np.bool_], Prompt]],
+        *,
+        adapter: str,
+        details: Mapping[str, Any],
+    ) -> list[int]:
+        """Make an object of each mask, as one gesture; those that lie mostly on other objects are left out.
+
+        Parameters
+        ----------
+        found : sequence of (window, crop, prompt)
+            Each mask in its bounding box, and the clicks that made it; earlier ones keep their pixels.
+        adapter : str
+            Fingerprint of the adapter that answered.
+        details : dict
+            What the journal notes beside.
+
+        Returns
+        -------
+        list of int
+            Their labels.
+
+        Raises
+        ------
+        ProjectError
+            If another window works on this image.
+        """
+        self.sync()
+        taken = self._sheet.data != 0
+        number = self._next_label(self._sheet.data)
+        pairs: list[Pair] = []
+        for window, crop, prompt in found:
+            free = crop & ~taken[window]
+            if np.count_nonzero(free) * 2 <= np.count_nonzero(crop):
+                continue
+            taken[window] |= free
+            box = window_of(free)
+            note = Note(number + len(pairs), "clicks", prompt, moved(box, window), free[box].copy(), adapter)
+            pairs.append((None, note))
+        if pairs:
+            self._change("accept", pairs, details=details)
+        return [new.label for _, new in pairs if new is not None]
+
     def erase(self, label: int) -> None:
         """Take an object out again.
 
@@ -293,8 +338,11 @@ class ObjectBook:
         """Take all objects and the clicks on the next one out; undo brings them back."""
         self.sync()
         prompt = None if self.log.prompt is None else Was(self.log.prompt, None)
-        if self.notes or prompt is not None:
-            self._change("set aside", [(note, None) for note in self.notes.values()], prompt=prompt)
+        gone = change_of(self.log.facts, dict.fromkeys(self.log.facts))
+        if self.notes or prompt is not None or gone:
+            self._change(
+                "set aside", [(note, None) for note in self.notes.values()], prompt=prompt, details=gone
+            )
 
     def bring(self, states: Sequence[ObjectState]) -> int:
         """Take objects over that were kept elsewhere; numbers that are taken become new ones.
@@ -338,7 +386,7 @@ class ObjectBook:
         """
         changes = tuple(Change(None, state) for state in self.states)
         prompt, version = (Was(None, each) for each in (self.log.prompt, self.log.version))
-        details = {"by itself": True, "all": True, "bridges": bridges}
+        details = {"by itself": True, "all": True, "bridges": bridges, **change_of({}, self.log.facts)}
         self.log.add(Step("import", changes=changes, prompt=prompt, version=version, details=details))
         self._keep_snapshot(now=True)
 
@@ -415,10 +463,17 @@ class ObjectBook:
             [label for label in labels if label not in boxes],
         )
 
-    def _change(self, kind: Kind, pairs: Sequence[Pair], *, prompt: Was | None = None) -> None:
+    def _change(
+        self,
+        kind: Kind,
+        pairs: Sequence[Pair],
+        *,
+        prompt: Was | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
         """Write changes and make them."""
         self._check_pairs(pairs)
-        self._log(kind, pairs, prompt=prompt)
+        self._log(kind, pairs, prompt=prompt, details=details)
         self._apply(pairs)
         self._keep_snapshot()
 

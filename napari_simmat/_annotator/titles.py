@@ -47,6 +47,13 @@ def title_of(step: Step) -> str:
             both = () if version is None else (version.before, version.after)
             names = [str(each["name"]) for each in both if each is not None]
             return f"model: {' to '.join(names)}"
+        case "refuse":
+            count = len(step.details.get("facts", ()))
+            return f"{count} proposal{'' if count == 1 else 's'} rejected"
+        case "complete":
+            before, after = step.details.get("facts", {}).get("complete", (None, None))
+            is_complete = before if step.kind == "undo" else after
+            return "image marked as complete" if is_complete else "image not complete any more"
         case "export":
             return f"exported to {Path(str(step.details.get('path', ''))).name}"
     return step.what

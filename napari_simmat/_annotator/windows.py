@@ -22,6 +22,12 @@ def window_of(mask: NDArray[np.bool_]) -> Window:
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
+def moved(window: Window, to: Window) -> Window:
+    """A window that was counted from the first pixel of another one, counted from the first pixel of the image."""
+    (rows, columns), (top, left) = window, (to[0].start, to[1].start)
+    return slice(rows.start + top, rows.stop + top), slice(columns.start + left, columns.stop + left)
+
+
 def hull(windows: Iterable[Window]) -> Window:
     """Bounding box of bounding boxes, of which there is at least one."""
     rows, columns = zip(*windows, strict=True)

@@ -14,6 +14,7 @@ from napari_simmat._cli.models import (
     refuse_nameless_model,
     refuse_profile_of_adapter,
 )
+from napari_simmat._cli.next_commands import segment_everything
 from napari_simmat._cli.options import (
     AdapterFile,
     AsJson,
@@ -124,6 +125,13 @@ def segment(
             metavar="FILE", help="Instead: clicks, box and choices as JSON, as the journal has them."
         ),
     ] = None,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="Instead: all objects that the model is sure of.")
+    ] = False,
+    grid: Annotated[
+        int | None,
+        typer.Option(min=1, max=128, metavar="N", help="With --everything: clicks along the longer side."),
+    ] = None,
     adapter: AdapterFile = None,
     model: ModelFile = None,
     checkpoint: Checkpoint = None,
@@ -136,11 +144,13 @@ def segment(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Segment one object by clicks or a box."""
+    """Segment one object by clicks or a box, or everything."""
     points = [parse_click(text) for text in click or []]
     corners = parse_box(box) if box is not None else None
-    if (prompt is None) == (not points and corners is None):
-        raise typer.BadParameter("Give at least one --click or a --box, or else a --prompt.")
+    if [prompt is not None, bool(points) or corners is not None, everything].count(True) != 1:
+        raise typer.BadParameter(
+            "Give at least one --click or a --box, or else a --prompt, or else --everything."
+        )
     if out.suffix.lower() not in (".tif", ".tiff"):
         raise typer.BadParameter(f"The output {out} is a label image in TIFF; its name ends in .tif.")
     refuse_profile_of_adapter(profile, adapter)
@@ -153,12 +163,28 @@ def segment(
     from napari_simmat.images import chosen_profile
 
     with results(as_json) as give:
-        with cancellable():
+        with cancellable() as cancel:
             _, image = open_as_told(paths, modality, channel_axis, sample_format, slice_, part)
             wanted = chosen_profile(profile, image) if profile is not None else None
             from napari_simmat._cli.prompt import clicked, recorded
             from napari_simmat.inference import Segmenter, region_around
+            from napari_simmat.inference.regions import refuse_large
 
+            if everything:
+                refuse_large(image)
+                whole = Segmenter(
+                    image,
+                    adapter=load_adapter(adapter),
+                    profile=wanted,
+                    model=load_model(model, checkpoint),
+                    keep=True,
+                )
+                labels, found = segment_everything(whole, grid, cancel)
+                export(labels, image, "tiff", out)
+                give({"out": str(out), "objects": len(found), "device": whole.device_name})
+                if not as_json:
+                    print(f"{out}: {len(found)} objects")
+                return
             asked = recorded(prompt) if prompt is not None else clicked(points, corners, candidate)
             region = region_around(image, asked.points, asked.box)
             top, left, bottom, right = region or (0, 0, *image.shape)

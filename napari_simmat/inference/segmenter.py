@@ -327,6 +327,44 @@ class Segmenter:
         picture = rgb * moments[:, 1, None, None] + moments[:, 0, None, None]
         return np.asarray((picture.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous())
 
+    @property
+    def embedding(self) -> Tensor:
+        """What the encoder made of the image, (1, 256, h, w) for the whole frame; not to be written to."""
+        return self._ground.embedding
+
+    def picture(self) -> Tensor:
+        """What the transfer layer makes of the image, (1, c, h, w) in the frame; made anew each time."""
+        with torch.inference_mode():
+            return self._sight.picture()
+
+    def decode_many(self, prompts: Sequence[Prompt]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """SAM's four answers to each of B prompts, in one step and on the whole frame, for whoever asks hundreds.
+
+        All points of a prompt are shown at once, and the last bits are others than those of `answer`: what is kept of
+        it is to be answered by that.
+
+        Parameters
+        ----------
+        prompts : sequence of Prompt
+            All with as many points, and all with a box or none.
+
+        Returns
+        -------
+        logits : ndarray, (B, 4, h, w)
+            The single mask first, as `napari_simmat.inference.candidates.arrange` takes them.
+        scores : ndarray, (B, 4)
+        """
+        points = [[self.frame.to_frame(y, x) for y, x in prompt.points] for prompt in prompts]
+        boxes = [self._corners(prompt.box, self.frame) for prompt in prompts if prompt.box is not None]
+        with torch.inference_mode():
+            logits, scores = self._decoder.answer(
+                self._ground,
+                points=self._tensor(points) if points[0] else None,
+                labels=self._tensor([prompt.labels for prompt in prompts]) if points[0] else None,
+                boxes=self._tensor(boxes) if boxes else None,
+            )
+        return logits.cpu().numpy(), scores.cpu().numpy()
+
     def _ground_of(self, view: Frame) -> Ground:
         if not isinstance(view, CloseUp):
             return self._ground

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_simmat.journal.facts import reversed_facts
 from napari_simmat.journal.runs import pack, unpack
 
 Source = Literal["clicks", "brush", "dataset"]
@@ -22,7 +23,7 @@ SOURCES: tuple[Source, ...] = ("clicks", "brush", "dataset")
 
 Kind = Literal[
     "prompt", "candidate", "reject", "accept", "edit", "erase", "merge", "name", "train", "adapter", "export",
-    "import", "set aside", "undo", "redo",
+    "import", "set aside", "refuse", "complete", "undo", "redo",
 ]  # fmt: skip
 _TOLD = ("export", "undo", "redo")
 UNDOABLE: frozenset[str] = frozenset(kind for kind in get_args(Kind) if kind not in _TOLD)
@@ -233,7 +234,7 @@ class Step:
             tuple(change.reversed for change in self.changes),
             swapped,
             None if self.version is None else self.version.reversed,
-            {"of": self.number},
+            {"of": self.number, **reversed_facts(self.details)},
         )
 
     def is_like(self, other: Step) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from napari_simmat.journal.facts import Facts, with_facts
 from napari_simmat.journal.snapshots import Snapshot
 from napari_simmat.journal.steps import ObjectState, Step, fold
 from napari_simmat.journal.store import Reading
@@ -57,6 +58,8 @@ class Story:
         Work on another content of the same file.
     is_foreign : bool
         Whether the objects come from an earlier release and have to be written here.
+    facts : dict
+        What is known of the image beside that, as `napari_simmat.journal.facts` says.
     bridges : int
         How many steps and states are lost that no step made up for yet: one that says all that is known now has to.
     """
@@ -74,6 +77,7 @@ class Story:
     former: Former | None = None
     is_foreign: bool = False
     bridges: int = 0
+    facts: Facts = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
@@ -101,11 +105,13 @@ def tell(reading: Reading, snapshot: Snapshot | None = None, problems: tuple[str
     if version is not None:
         versions[version["fingerprint"]] = version
     time, number = (0.0, 0) if snapshot is None else (snapshot.time, snapshot.number)
+    facts: Facts = {}
     for step in reading.steps:
         for ref in (step.version.before, step.version.after) if step.version is not None else ():
             if ref is not None:
                 versions.setdefault(ref["fingerprint"], ref)
         highest = max([highest, *(change.label for change in step.changes)])
+        facts = with_facts(facts, step)  # snapshots do not hold them
         if step.number <= begin:
             continue
         if step.details.get("all"):
@@ -130,4 +136,5 @@ def tell(reading: Reading, snapshot: Snapshot | None = None, problems: tuple[str
         time,
         number,
         problems,
+        facts=facts,
     )

@@ -1,0 +1,133 @@
+"""How uncertain the model is about an object: what becomes of its mask when it is asked a little otherwise.
+
+A mask that is right hardly depends on where in it somebody clicked. So an object is asked for again with clicks
+elsewhere in it and with boxes a little smaller and larger, on the embedding that is there already.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_simmat.inference.candidates import arrange
+from napari_simmat.inference.frame import LOW, Frame
+from napari_simmat.inference.prompts import Prompt
+from napari_simmat.inference.segmenter import Segmenter
+
+__all__ = ["Doubt", "doubt_about", "doubt_map"]
+
+CLICKS = 10
+BOXES = 6
+_JITTER = 0.1
+"""Sides of a box are moved by up to this share of its size."""
+
+
+@dataclass(frozen=True, eq=False)
+class Doubt:
+    """How uncertain an object is.
+
+    Attributes
+    ----------
+    value : float
+        One minus the mean IoU of the mask with those that other prompts for the same object give: 0 to 1.
+    logits : ndarray, (K, h, w)
+        Those masks in the frame of the decoder.
+    frame : Frame
+    """
+
+    value: float
+    logits: NDArray[np.float32]
+    frame: Frame
+
+
+def doubt_about(
+    segmenter: Segmenter, mask: NDArray[np.bool_], *, clicks: int = CLICKS, boxes: int = BOXES, seed: int = 0
+) -> Doubt:
+    """Ask for an object again and again.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+    mask : ndarray of bool, (Y, X)
+        The object as it is taken to be: an answer of the model, or accepted; something must be set.
+    clicks, boxes : int
+        How often it is asked by one click, and how often by a box.
+    seed : int
+        Of the places; the same mask is asked about at the same places.
+    """
+    rng = np.random.default_rng((seed, zlib.crc32(np.packbits(mask).tobytes())))
+    points = [Prompt().with_point(*place) for place in _places(mask, clicks, rng)]
+    around = [Prompt().with_box(*box) for box in _boxes(mask, boxes, rng)]
+    logits, ious = [], []
+    for prompts in (points, around):
+        if not prompts:
+            continue
+        four, scores = segmenter.decode_many(prompts)
+        for each, theirs in zip(four, scores, strict=True):
+            candidates = arrange(each, theirs, segmenter.frame)
+            logits.append(candidates.logits[candidates.shown])
+            ious.append(_iou(candidates.mask(), mask))
+    return Doubt(1.0 - float(np.mean(ious)), np.stack(logits), segmenter.frame)
+
+
+def doubt_map(doubts: list[Doubt], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Where masks depend on how their object is asked for.
+
+    Parameters
+    ----------
+    doubts : list of Doubt
+        At least one, all in the same frame.
+    shape : (int, int)
+        Rows and columns of the image.
+
+    Returns
+    -------
+    ndarray of float32, (Y, X)
+        4 q (1 - q) for the share q of masks of an object that have the pixel, the largest over all objects: 1 where
+        half of them have it, 0 where all agree.
+    """
+    low = np.zeros(doubts[0].logits.shape[1:], np.float32)
+    for doubt in doubts:
+        share = (doubt.logits > 0).mean(0, dtype=np.float32)
+        low = np.maximum(low, 4 * share * (1 - share))
+    frame = doubts[0].frame
+    height, width = frame.shape
+    whole = ndimage.zoom(low, LOW, order=1, grid_mode=True, mode="nearest")[:height, :width]
+    scaled = ndimage.zoom(
+        whole, (shape[0] / height, shape[1] / width), order=1, grid_mode=True, mode="nearest"
+    )
+    return np.asarray(scaled[: shape[0], : shape[1]], np.float32)
+
+
+def _places(mask: NDArray[np.bool_], count: int, rng: np.random.Generator) -> list[tuple[float, float]]:
+    """Pixels of the mask, the likelier the deeper inside."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    top, left = int(rows[0]), int(columns[0])
+    crop = mask[top : rows[-1] + 1, left : columns[-1] + 1]
+    weight = ndimage.distance_transform_edt(np.pad(crop, 1))[1:-1, 1:-1].ravel() ** 2
+    drawn = rng.choice(weight.size, count, p=weight / weight.sum())
+    ys, xs = np.unravel_index(drawn, crop.shape)
+    return [(float(y) + top, float(x) + left) for y, x in zip(ys, xs, strict=True)]
+
+
+def _boxes(
+    mask: NDArray[np.bool_], count: int, rng: np.random.Generator
+) -> list[tuple[float, float, float, float]]:
+    """The bounding box with its sides moved, cut at the edges of the image."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    box = np.array([rows[0] - 0.5, columns[0] - 0.5, rows[-1] + 0.5, columns[-1] + 0.5])
+    height, width = box[2] - box[0], box[3] - box[1]
+    moved = box + rng.uniform(-_JITTER, _JITTER, (count, 4)) * (height, width, height, width)
+    limits = np.array(mask.shape) - 0.5
+    moved[:, :2] = moved[:, :2].clip(-0.5, limits - 1)
+    moved[:, 2:] = np.minimum(np.maximum(moved[:, 2:], moved[:, :2] + 1), limits)
+    return [(float(a), float(b), float(c), float(d)) for a, b, c, d in moved]
+
+
+def _iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    either = np.count_nonzero(one | other)
+    return np.count_nonzero(one & other) / either if either else 1.0

@@ -1,0 +1,301 @@
+"""What to click next: proposals like the accepted objects, everything, and doubts; each gesture undone and repeated."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from balls import BALLS, SHAPE, ball, balls, iou
+from journals import accept, home, opened, scene, session  # noqa: F401
+
+from napari_simmat.annotator import Annotator
+from napari_simmat.errors import Cancelled, ImageError, PromptError, TrainingError
+from napari_simmat.inference import Frame, Segmenter
+from napari_simmat.inference.doubt import doubt_about, doubt_map
+from napari_simmat.inference.everything import everything, tidied
+from napari_simmat.inference.prompts import Prompt
+from napari_simmat.inference.proposing import Proposal, peaks, sight_of, without_doubles
+from napari_simmat.replay import replay
+from napari_simmat.training.proposals import learn_to_propose, lesson_of
+
+STEPS = 30
+
+
+@pytest.fixture(scope="module")
+def image():
+    return balls()
+
+
+@pytest.fixture(scope="module")
+def segmenter(image):
+    return Segmenter(image)
+
+
+def labels_of(*numbers):
+    labels = np.zeros(SHAPE, np.int32)
+    for number in numbers:
+        labels[ball(number)] = number
+    return labels
+
+
+def hit(proposals):
+    """Numbers of the balls that proposals click on, the surest first."""
+    return [next((n for n in BALLS if ball(n)[tuple(round(v) for v in p.point)]), 0) for p in proposals]
+
+
+def square(y, x, side, score):
+    window = slice(y, y + side), slice(x, x + side)
+    return Proposal(Prompt().with_point(y, x), score, window, np.ones((side, side), bool))
+
+
+# ------------------------------------------------------------------ the engine
+
+
+def test_objects_like_the_accepted_ones_are_proposed_with_their_masks(image):
+    annotator = Annotator(image)
+    accept(annotator, 1, 3)
+
+    found = annotator.propose(steps=STEPS)
+
+    assert sorted(hit(found[:2])) == [2, 4]
+    assert all(iou(whole(p), ball(n)) > 0.7 for p, n in zip(found[:2], hit(found[:2]), strict=True))
+    assert annotator.proposed.learnt_from == 2
+
+
+def whole(proposal):
+    mask = np.zeros(SHAPE, bool)
+    mask[proposal.window] = proposal.crop
+    return mask
+
+
+def test_the_same_seed_proposes_the_same(segmenter):
+    lessons = [lesson_of(segmenter, labels_of(1, 2, 3))]
+    one, other = (learn_to_propose(lessons, steps=4, seed=3) for _ in range(2))
+
+    assert one.threshold == other.threshold
+    for a, b in zip(one.head.parameters(), other.head.parameters(), strict=True):
+        assert (a == b).all()
+
+
+def test_a_complete_image_says_that_there_is_nothing_else(segmenter):
+    """The same two balls, accepted as all there are or as two of some."""
+    sight = sight_of(segmenter)
+    heats = []
+    for is_complete in (False, True):
+        lesson = lesson_of(segmenter, labels_of(1, 3), is_complete=is_complete)
+        heat = learn_to_propose([lesson], steps=STEPS).head(sight.embedding[None], sight.picture[None])
+        row, column = (round(v) for v in sight.to_cells(*BALLS[2][:2]))
+        heats.append(float(heat[0, row, column].detach().sigmoid()))
+
+    assert heats[1] < heats[0] / 2
+
+
+def test_cells_and_pixels_are_the_same_places(segmenter):
+    sight = sight_of(segmenter)
+
+    assert sight.to_image(*sight.to_cells(17.0, 101.5)) == pytest.approx((17.0, 101.5))
+    assert sight.to_cells(*sight.to_image(0, 0)) == pytest.approx((0, 0))
+    rows, columns = sight.cells
+    assert sight.to_image(rows - 0.5, columns - 0.5) == pytest.approx(
+        (SHAPE[0] - 0.5, SHAPE[1] - 0.5), abs=0.7
+    )
+
+
+def test_peaks_are_the_hottest_within_their_radius():
+    heat = np.zeros((20, 20), np.float32)
+    heat[4, 4], heat[4, 7], heat[15, 15] = 0.9, 0.8, 0.5
+
+    assert peaks(heat, 4) == [(pytest.approx(0.9), 4, 4), (pytest.approx(0.5), 15, 15)]
+    assert len(peaks(heat, 2)) == 3
+
+
+def test_of_proposals_with_one_mask_the_surest_stays():
+    kept = without_doubles([square(0, 0, 10, 0.5), square(1, 1, 10, 0.9), square(30, 30, 10, 0.4)])
+    assert [p.score for p in kept] == [0.9, 0.4]
+
+    taken = np.zeros((64, 64), bool)
+    taken[0:12, 0:12] = True
+    assert [p.score for p in without_doubles(kept, taken)] == [0.4]
+
+
+def test_learning_can_be_cancelled_and_needs_two_objects(segmenter):
+    cancel = threading.Event()
+
+    def stop(step, total, loss):
+        if step == 2:
+            cancel.set()
+
+    with pytest.raises(Cancelled):
+        learn_to_propose([lesson_of(segmenter, labels_of(1, 2))], steps=4, on_step=stop, cancel=cancel)
+    with pytest.raises(TrainingError, match="Found 1 accepted object, expected at least 2"):
+        learn_to_propose([lesson_of(segmenter, labels_of(1))])
+
+
+def test_everything_finds_each_ball_once(segmenter):
+    found = everything(segmenter, grid=10)
+    objects = [p for p in found if p.area < 2000]
+
+    assert {n for n in BALLS if any(iou(whole(p), ball(n)) > 0.7 for p in objects)} == set(BALLS)
+    for one in found:
+        for other in found:
+            assert one is other or iou(whole(one), whole(other)) < 0.7
+    assert [p.score for p in found] == sorted((p.score for p in found), reverse=True)
+    clicked = everything(segmenter, grid=10, taken=ball(1))
+    assert not any(ball(1)[tuple(round(v) for v in p.point)] for p in clicked)
+
+
+def test_small_holes_and_islands_go_and_large_ones_stay():
+    mask = np.zeros((60, 60), bool)
+    mask[5:45, 5:45] = True
+    mask[10:12, 10:12] = False
+    mask[20:35, 20:35] = False
+    mask[50:52, 50:52] = True
+
+    found = tidied(mask)
+
+    assert found[10, 10]
+    assert not found[25, 25]
+    assert not found[50, 50]
+
+
+def test_a_wrong_mask_is_doubted_more_than_a_right_one(segmenter):
+    right = doubt_about(segmenter, ball(2))
+    wrong = np.zeros(SHAPE, bool)
+    wrong[20:70, 70:100] = True  # half of the ball and much ground
+
+    assert right.value < 0.4 < doubt_about(segmenter, wrong).value
+    assert doubt_about(segmenter, ball(2)).value == right.value
+    layer = doubt_map([right], SHAPE)
+    assert layer.shape == SHAPE
+    assert layer.dtype == np.float32
+    assert 0 <= layer.min() <= layer.max() <= 1
+    assert layer[~ball(2)].mean() < layer[ball(2) ^ inner(2)].mean()
+
+
+def inner(number):
+    row, column, radius = BALLS[number]
+    y, x = np.ogrid[: SHAPE[0], : SHAPE[1]]
+    return (y - row) ** 2 + (x - column) ** 2 <= (radius - 2) ** 2
+
+
+def test_a_frame_of_one_tall_image_has_its_map(segmenter):
+    doubt = doubt_about(segmenter, ball(2), clicks=2, boxes=0)
+    assert doubt.frame == Frame(SHAPE, doubt.frame.side)
+    assert len(doubt.logits) == 2
+
+
+# ------------------------------------------------------------------ gestures
+
+
+def test_accepted_and_rejected_proposals_are_gestures(scene):  # noqa: F811
+    annotator = session(scene)
+    accept(annotator, 1, 3)
+    first, second = annotator.propose(steps=STEPS)[:2]
+    count = len(annotator.proposals)
+
+    (label,) = annotator.accept_proposals([first])
+    assert label == 3
+    assert annotator.objects[3].prompt.points == first.prompt.points
+    assert first not in annotator.proposals
+    annotator.reject_proposals([second])
+    assert second not in annotator.proposals
+    assert [step.kind for step in annotator.history[0]][-2:] == ["accept", "refuse"]
+
+    annotator.undo()
+    assert second in annotator.proposals
+    annotator.undo()
+    assert sorted(annotator.objects) == [1, 2]
+    assert len(annotator.proposals) == count
+    annotator.redo()
+    annotator.redo()
+    assert sorted(annotator.objects) == [1, 2, 3]
+    assert second not in annotator.proposals
+    annotator.set_complete()
+    annotator.close()
+
+    again = session(scene)
+    assert again.is_complete
+    assert np.array_equal(again.labels, annotator.labels)
+    assert second.point not in {p.point for p in again.propose(steps=4)}
+    again.undo()
+    assert not again.is_complete
+    again.undo()
+    again.close()
+    (found,) = replay(scene.with_name("balls.tif.simmat"))
+    assert found.same, found.differences
+
+
+def test_all_above_a_score_are_one_gesture_and_repeated_bit_for_bit(scene):  # noqa: F811
+    annotator = session(scene)
+    annotator.propose_everything(grid=8)
+    assert annotator.proposed.how == "everything"
+    scores = [p.score for p in annotator.proposals]
+    made = annotator.accept_above(sorted(scores)[1])
+    assert 1 <= len(made) < len(scores)
+    assert len(annotator.history[0]) == 1
+    labels = annotator.labels.copy()
+    assert set(np.unique(labels)) == {0, *made}
+    annotator.undo()
+    assert not annotator.objects
+    annotator.redo()
+    assert np.array_equal(annotator.labels, labels)
+    annotator.close()
+
+    (found,) = replay(scene.with_name("balls.tif.simmat"))
+    assert found.same, found.differences
+    assert found.accepted == len(made)
+
+
+def test_setting_aside_sets_aside_what_was_said_of_the_image(scene):  # noqa: F811
+    annotator = session(scene)
+    annotator.set_complete()
+    annotator.start_empty()
+    assert not annotator.is_complete
+    annotator.undo()
+    assert annotator.is_complete
+    annotator.close()
+
+
+def test_a_review_ranks_objects_until_they_are_others(image):
+    annotator = Annotator(image)
+    heard = []
+    annotator.reviewed.connect(heard.append)
+    accept(annotator, 1, 2, 3)
+
+    review = annotator.ask_review()
+
+    assert heard == [review]
+    assert {label for label, _ in review.doubts} == {1, 2, 3}
+    doubts = [doubt for _, doubt in review.doubts]
+    assert doubts == sorted(doubts, reverse=True)
+    assert review.mean == pytest.approx(np.mean(doubts))
+    annotator.erase(2)
+    assert annotator.review is None
+    assert heard[-1] is None
+
+
+def test_what_cannot_be_done_is_said_in_a_sentence(image):
+    annotator = Annotator(image)
+    with pytest.raises(TrainingError, match="at least 2"):
+        annotator.propose()
+    with pytest.raises(PromptError, match="no proposal to accept"):
+        annotator.accept_above(0.5)
+    with pytest.raises(PromptError, match="no proposal to reject"):
+        annotator.reject_proposals([])
+    with pytest.raises(PromptError, match="no object to look at"):
+        annotator.ask_review()
+    with pytest.raises(ImageError):
+        Annotator().propose()
+
+
+def test_another_image_is_learnt_from_and_cancelling_leaves_nothing(image):
+    annotator = Annotator(image)
+    accept(annotator, 1, 2)
+    annotator.set_image(balls(seed=5, name="other"))
+
+    found = annotator.propose(steps=STEPS)
+
+    assert set(BALLS) <= set(hit(found[:6]))
+    annotator.set_image(image)
+    assert annotator.proposals == []
