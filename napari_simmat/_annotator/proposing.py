@@ -196,6 +196,11 @@ class Proposing(Grouping):
             self.proposed = None
             self.proposals_changed.emit()
 
+    @property
+    def is_proposing(self) -> bool:
+        """Whether proposals or doubts are on their way."""
+        return "propose" in self._jobs
+
     def cancel_proposing(self) -> bool:
         """Stop learning, proposing or reviewing; False if that is not under way."""
         is_under_way = "propose" in self._jobs

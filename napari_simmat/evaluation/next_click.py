@@ -274,7 +274,7 @@ def _figures(
 
     images = counts.shape[1]
     found, right = shares(np.arange(images))
-    drawn = [shares(rng.integers(images, size=images)) for _ in range(_DRAWS)]
+    drawn = [shares(picked) for picked in rng.integers(images, size=(_DRAWS, images))]
     sums = counts.sum(1)
     return ProposalFigures(
         name=name,

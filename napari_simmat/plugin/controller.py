@@ -16,6 +16,7 @@ from napari_simmat.images import ModalityProfile, MultiChannelImage
 from napari_simmat.images.profile_files import load_profile, save_profile
 from napari_simmat.inference.regions import Region, holds, is_large, region_at
 from napari_simmat.journal import Journal
+from napari_simmat.plugin.advice import Advice
 from napari_simmat.plugin.dropping import Drops
 from napari_simmat.plugin.executor import Executor
 from napari_simmat.plugin.geometry import to_pixels
@@ -77,6 +78,7 @@ class Controller(QObject):
         self._is_closed = False
         self._region: Region | None = None
         self._waiting: tuple[float, float, Callable[[int, int], object]] | None = None
+        self.advice = Advice(self)
         self._mouse = CanvasMouse(viewer, on_click=self._on_click, on_drag=self._on_drag, on_box=self._on_box)
         self.hover = Hover(viewer, self.annotator, self.images, self.stage, self._mouse, self)
         self._keys = CanvasKeys(viewer, self._actions(), self._wants_keys, self)
@@ -194,6 +196,9 @@ class Controller(QObject):
         if running is not None and running.kind == "attribution" and self.annotator.cancel_attribution():
             self.said.emit("Cancelled; nothing was changed.", False)
             return
+        if running is not None and running.kind == "propose" and self.annotator.cancel_proposing():
+            self.said.emit("Cancelled; nothing was changed.", False)
+            return
         if self.annotator.training is not None:
             self.annotator.cancel_training()
         elif not self.annotator.cancel_encoding():
@@ -285,6 +290,7 @@ class Controller(QObject):
             self.hover.close,
             self._mouse.close,
             self.images.close,
+            self.advice.close,
             self.stage.close,
             lambda: self.closed.emit(),
         ):
@@ -309,6 +315,8 @@ class Controller(QObject):
         names = ("flip_sign", "accept", "reject", "segment", "undo", "redo", "erase", "cancel")
         return {
             **{name: getattr(self, name) for name in names},
+            "accept_proposal": self.advice.accept,
+            "reject_proposal": self.advice.reject,
             "clear": self.reject,
             "merge": lambda: self.merge(self.chosen_object()),
             "next_candidate": self.annotator.cycle_candidate,

@@ -28,7 +28,7 @@ _SHOWN_S = 0.3
 READING = ("open", "read")
 """Kinds of jobs that read files, by their first word."""
 
-LONG = ("train", "attribution")
+LONG = ("train", "attribution", "propose")
 """Kinds of jobs that people start and then go on clicking."""
 
 

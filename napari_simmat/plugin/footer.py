@@ -55,6 +55,7 @@ class Footer(QWidget):
         controller.said.connect(self.say)
         controller.annotator.training_step.connect(self._show_step)
         controller.annotator.attribution_step.connect(self._show_step)
+        controller.annotator.proposing_step.connect(self._show_step)
         controller.annotator.opened.connect(self._show_opened)
         controller.annotator.found.connect(lambda _: self.say(_FOUND, False))
         controller.annotator.training_started.connect(self._show_training)

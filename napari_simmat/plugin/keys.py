@@ -46,6 +46,8 @@ KEYS = (
     Key("redo", "Control-Shift-Z", "Ctrl+Shift+Z"),
     Key("next_candidate", ".", "."),
     Key("next_candidate", "Tab", "Tab"),
+    Key("accept_proposal", "Y", "Y"),
+    Key("reject_proposal", "N", "N"),
     Key("erase", "Delete", "Del"),
     Key("merge", "J", "J"),
     Key("cancel", "Escape", "Esc"),

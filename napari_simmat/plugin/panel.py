@@ -22,6 +22,7 @@ from napari_simmat.plugin.sections.export_section import ExportSection
 from napari_simmat.plugin.sections.history_section import HistorySection
 from napari_simmat.plugin.sections.image_section import ImageSection
 from napari_simmat.plugin.sections.model_section import ModelSection
+from napari_simmat.plugin.sections.next_section import NextSection
 from napari_simmat.plugin.sections.profile_section import ProfileSection
 from napari_simmat.plugin.sections.prompt_section import PromptSection
 from napari_simmat.plugin.sections.resume_bar import ResumeBar
@@ -62,6 +63,7 @@ class SimmatPanel(QWidget):
         self.train = TrainSection(controller)
         self.attribution = AttributionSection(controller, lambda: self.accept.chosen)
         self.export = ExportSection(controller)
+        self.next = NextSection(controller)
         self.resume = ResumeBar(controller)
         self.history = HistorySection(controller)
         self.trouble = TroubleBanner(controller)
@@ -88,6 +90,7 @@ class SimmatPanel(QWidget):
             self.prompt,
             self.candidates,
             self.accept,
+            self.next,
             self.history,
             self.train,
             self.attribution,

@@ -58,6 +58,23 @@ REJECT = "Drop the mask and its clicks."
 OBJECT = "The objects accepted so far, of which one can be erased."
 CLASS = "What the chosen object is: choose a class in use, or type one and press Enter. Exports have it as category."
 ERASE = "Erase the object under the mouse, or the one chosen here."
+PROPOSE = (
+    "Learn in seconds from your objects, of all images of this session, where others like them are. Their outlines are "
+    "shown, to be accepted or rejected."
+)
+EVERYTHING = "Ask the model on a grid over the whole image, and propose every mask that it is sure of."
+PROPOSALS = "What is proposed, the surest first. Choose one to bring it into sight."
+ACCEPT_PROPOSAL = "Make an object of the proposal under the mouse (key), or of the one chosen here (button)."
+REJECT_PROPOSAL = "Say that there is no object like yours; the next Propose learns from it."
+ABOVE = "Proposals from this score on are shown."
+ACCEPT_ALL = "Make objects of all proposals that are shown, as one gesture."
+DROP_PROPOSALS = "Show no proposals any more, without rejecting them."
+COMPLETE = "Say that nothing is left to be accepted in this image. Propose then learns that the rest of it is no object."
+REVIEW = (
+    "Ask for each object again with other clicks and boxes. Where the masks differ much, look again: the list has the "
+    "most uncertain first, and a layer shows where."
+)
+DOUBTS = "The most uncertain objects first. Choose one to bring it into sight."
 AUTO_QUICK = (
     "From three objects on, learn for a few seconds after each accepted object, while you go on clicking."
 )

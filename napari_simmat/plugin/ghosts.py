@@ -1,0 +1,146 @@
+"""What is proposed and what is doubted, drawn over the image: outlines of masks, and a layer that glows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from napari.utils.colormaps import DirectLabelColormap
+from numpy.typing import NDArray
+
+from napari_simmat.inference.proposing import Proposal
+from napari_simmat.plugin.geometry import TRANSFORM_EVENTS, follow, plane_transform
+from napari_simmat.plugin.later import put_off_tools
+from napari_simmat.plugin.stage import OWNED, Stage
+
+GHOST, CHOSEN = "#ffd166", "#ff6bd6"
+_OUTLINE = 2
+
+
+class Ghosts:
+    """Two layers over the image at hand, made when they are needed and gone with the image.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    stage : Stage
+        Knows the image layer.
+    """
+
+    def __init__(self, viewer: Any, stage: Stage) -> None:
+        self._viewer, self._stage = viewer, stage
+        self._outlines: Any = None
+        self._doubt: Any = None
+        self._over: Any = None
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    @property
+    def outlines(self) -> Any:
+        """The layer of proposals, or None."""
+        return self._outlines
+
+    @property
+    def doubt(self) -> Any:
+        """The layer of doubts, or None."""
+        return self._doubt
+
+    def show_proposals(
+        self, proposals: Sequence[Proposal], chosen: int | None, shape: tuple[int, int]
+    ) -> None:
+        """Draw the outline of each, and of the chosen one in another colour."""
+        if not proposals and self._outlines is None:
+            return
+        data = np.zeros(shape, np.uint16)
+        # The chosen one last, then the surest: what is drawn later lies above.
+        order = sorted(range(len(proposals)), key=lambda k: (k == chosen, -k))
+        for k in order:
+            proposal = proposals[k]
+            data[proposal.window][proposal.crop] = 1 if k == chosen else k + 2
+        if self._outlines is None:
+            colours = DirectLabelColormap(color_dict={None: GHOST, 0: "transparent", 1: CHOSEN})
+            layer = Labels(
+                data,
+                name="proposals",
+                colormap=colours,
+                metadata={OWNED: True},
+                **self._placed(),
+            )
+            layer.contour = _OUTLINE
+            layer.editable = False
+            put_off_tools(layer)
+            self._outlines = layer
+            self._insert(layer)
+        elif self._outlines.data.shape == data.shape:
+            self._outlines.data[...] = data
+            self._outlines.refresh(thumbnail=False, highlight=False, extent=False)
+        else:
+            self._outlines.data = data
+
+    def show_doubt(self, values: NDArray[np.float32] | None) -> None:
+        """Draw where masks are uncertain, or nothing."""
+        if values is None:
+            if self._doubt is not None:
+                self._viewer.layers.remove(self._doubt)
+            return
+        if self._doubt is not None:
+            self._doubt.data = values
+            return
+        self._doubt = Image(
+            values,
+            name="uncertainty",
+            colormap="inferno",
+            blending="additive",
+            contrast_limits=(0.0, 1.0),
+            metadata={OWNED: True},
+            **self._placed(),
+        )
+        self._insert(self._doubt)
+
+    def clear(self) -> None:
+        """Take both layers away."""
+        for layer in (self._outlines, self._doubt):
+            if layer is not None and layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+        self._outlines = self._doubt = None
+        self._listen(None)
+
+    def close(self) -> None:
+        """Take both layers away and stop listening."""
+        self.clear()
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
+
+    def _placed(self) -> dict[str, Any]:
+        self._listen(self._stage.image_layer)
+        return plane_transform(self._stage.image_layer, self._stage.origin)
+
+    def _insert(self, layer: Any) -> None:
+        """Add a layer without changing what the user has selected."""
+        layers = self._viewer.layers
+        before = list(layers.selection)
+        with layers.selection.events.blocker_all():
+            layers.append(layer)
+            layers.selection = before
+
+    def _listen(self, image_layer: Any) -> None:
+        if self._over is not None:
+            for name in TRANSFORM_EVENTS:
+                with suppress(ValueError, RuntimeError):
+                    getattr(self._over.events, name).disconnect(self._follow)
+        self._over = image_layer
+        if image_layer is not None:
+            for name in TRANSFORM_EVENTS:
+                getattr(image_layer.events, name).connect(self._follow)
+
+    def _follow(self, event: Any = None) -> None:
+        for layer in (self._outlines, self._doubt):
+            if layer is not None and self._stage.image_layer is not None:
+                follow(layer, self._stage.image_layer, self._stage.origin)
+
+    def _on_removed(self, event: Any) -> None:
+        if event.value == self._outlines:
+            self._outlines = None
+        if event.value == self._doubt:
+            self._doubt = None

@@ -1,0 +1,121 @@
+"""What to click next in the real window: ghosts, the keys for them, and uncertain objects."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari")
+
+from balls import BALLS, ball, balls
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QCheckBox, QPushButton
+from test_plugin_panel import journal, open_panel  # noqa: F401
+
+from napari_simmat.plugin.pictures import layer_data
+from napari_simmat.training import proposals as learning
+
+
+@pytest.fixture
+def window(open_panel, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(learning, "STEPS", 30)
+    opened = open_panel(layer_data(balls(n_channels=2)))
+    opened.ready()
+    return opened
+
+
+def press(window, button):
+    QTest.mouseClick(button, Qt.LeftButton)
+    window.until(lambda: not window.annotator.is_busy)
+
+
+def balls_of(proposals):
+    return [next((n for n in BALLS if ball(n)[tuple(round(v) for v in p.point)]), 0) for p in proposals]
+
+
+def test_proposals_are_shown_accepted_rejected_and_taken_back(window):
+    section, advice = window.panel.next, window.controller.advice
+    assert not section.proposals.isVisible()
+    window.accept(1, 3)
+    press(window, section.propose)
+
+    assert {2, 4} <= set(balls_of(window.annotator.proposals[:3]))
+    assert section.proposals.isVisible()
+    advice.set_threshold(min(p.score for p in window.annotator.proposals[:2]))
+    assert sorted(balls_of(advice.shown)) == [2, 4]
+    assert section.accept_all.text() == "Accept all 2"
+    ghosts = advice.ghosts.outlines
+    assert {1, 3} <= set(np.unique(ghosts.data)) or {1, 2} <= set(np.unique(ghosts.data))
+    first, second = advice.shown
+    assert ghosts.data[tuple(round(v) for v in first.point)] == 1
+
+    # The key means what is under the mouse, here no proposal: then the chosen one.
+    window.viewer.cursor.position = (1, 1)
+    window.key(Qt.Key_Y)
+    window.until(lambda: len(window.annotator.objects) == 3)
+    assert window.layer.data[tuple(round(v) for v in first.point)] == 3
+    assert advice.chosen is second
+    assert not ghosts.data[tuple(round(v) for v in first.point)]
+    y, x = second.point
+    window.viewer.cursor.position = (round(y), round(x))
+    window.key(Qt.Key_N)
+    assert advice.shown == []
+    assert not ghosts.data.any()
+    assert not section.accept.isEnabled()
+
+    window.controller.undo()
+    assert window.said == "Undone: 1 proposal rejected."
+    assert advice.shown == [second]
+    press(window, section.accept_all)
+    assert len(window.annotator.objects) == 4
+    window.controller.undo()
+    window.controller.undo()
+    assert len(advice.shown) == 2
+    press(window, section.drop)
+    assert not section.proposals.isVisible()
+    assert not ghosts.data.any()
+
+
+def test_everything_uncertain_objects_and_a_complete_image(window):
+    section, advice = window.panel.next, window.controller.advice
+    window.accept(1, 2)
+    press(window, section.review)
+    assert section.doubts.count() == 2
+    assert advice.ghosts.doubt in window.viewer.layers
+    label = section.doubts.itemData(1)
+    section.doubts.activated.emit(1)
+    assert window.layer.selected_label == label
+    centre = window.viewer.scene.camera.center[-2:]
+    assert np.hypot(*np.subtract(centre, BALLS[label][:2])) < 5
+    window.controller.erase(2)
+    assert not section.doubts.isVisible()
+    assert advice.ghosts.doubt is None
+
+    QTest.mouseClick(section.complete, Qt.LeftButton, pos=section.complete.rect().center())
+    assert window.annotator.is_complete == section.complete.isChecked()
+    window.annotator.set_complete(True)
+    assert section.complete.isChecked()
+    window.controller.undo()
+    assert window.annotator.is_complete is section.complete.isChecked()
+
+    window.annotator.propose_everything(grid=6)
+    window.until(lambda: not window.annotator.is_busy)
+    assert advice.shown
+    assert all(score >= 0.5 for score in (p.score for p in advice.shown))
+    for widget in section.findChildren(QPushButton) + section.findChildren(QCheckBox):
+        needs = widget.fontMetrics().horizontalAdvance(widget.text())
+        assert not widget.isVisible() or needs < widget.width(), widget.text()
+
+
+def test_the_layers_of_advice_may_be_deleted_and_go_with_the_image(window):
+    advice = window.controller.advice
+    window.accept(1, 3)
+    window.annotator.propose_everything(grid=6)
+    window.until(lambda: not window.annotator.is_busy)
+    window.viewer.layers.remove(advice.ghosts.outlines)
+    advice.choose(advice.shown[0])
+    assert advice.ghosts.outlines in window.viewer.layers
+    window.viewer.layers.remove(window.controller.stage.image_layer)
+    window.until(lambda: advice.ghosts.outlines is None)
+    assert window.annotator.proposed is None
