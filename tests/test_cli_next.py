@@ -41,7 +41,7 @@ def dataset(tmp_path):
 
 def test_propose_writes_clicks_and_masks(run, dataset, tmp_path):
     other, table, labels = tmp_path / "other.tif", tmp_path / "out.csv", tmp_path / "out.tif"
-    options = ("--like", dataset, "--complete", "--steps", 30, "--channel-axis", 0)
+    options = ("--like", dataset, "--complete", "--steps", 15, "--channel-axis", 0)
 
     status, out, _ = run("propose", other, *options, "-o", table, "--json")
     assert status == 0

@@ -19,7 +19,7 @@ from napari_simmat.training import proposals as learning
 
 @pytest.fixture
 def window(open_panel, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(learning, "STEPS", 30)
+    monkeypatch.setattr(learning, "STEPS", 15)
     opened = open_panel(layer_data(balls(n_channels=2)))
     opened.ready()
     return opened

@@ -19,7 +19,7 @@ from napari_simmat.inference.proposing import Proposal, peaks, sight_of, without
 from napari_simmat.replay import replay
 from napari_simmat.training.proposals import learn_to_propose, lesson_of
 
-STEPS = 30
+STEPS = 15
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def whole(proposal):
 
 def test_the_same_seed_proposes_the_same(segmenter):
     lessons = [lesson_of(segmenter, labels_of(1, 2, 3))]
-    one, other = (learn_to_propose(lessons, steps=4, seed=3) for _ in range(2))
+    one, other = (learn_to_propose(lessons, steps=2, seed=3) for _ in range(2))
 
     assert one.threshold == other.threshold
     for a, b in zip(one.head.parameters(), other.head.parameters(), strict=True):
@@ -84,7 +84,9 @@ def test_a_complete_image_says_that_there_is_nothing_else(segmenter):
     heats = []
     for is_complete in (False, True):
         lesson = lesson_of(segmenter, labels_of(1, 3), is_complete=is_complete)
-        heat = learn_to_propose([lesson], steps=STEPS).head(sight.embedding[None], sight.picture[None])
+        heat = learn_to_propose([lesson], steps=STEPS, threshold=0.5).head(
+            sight.embedding[None], sight.picture[None]
+        )
         row, column = (round(v) for v in sight.to_cells(*BALLS[2][:2]))
         heats.append(float(heat[0, row, column].detach().sigmoid()))
 
@@ -98,7 +100,7 @@ def test_cells_and_pixels_are_the_same_places(segmenter):
     assert sight.to_cells(*sight.to_image(0, 0)) == pytest.approx((0, 0))
     rows, columns = sight.cells
     assert sight.to_image(rows - 0.5, columns - 0.5) == pytest.approx(
-        (SHAPE[0] - 0.5, SHAPE[1] - 0.5), abs=0.7
+        (SHAPE[0] - 0.5, SHAPE[1] - 0.5), abs=0.9
     )
 
 
@@ -217,7 +219,7 @@ def test_accepted_and_rejected_proposals_are_gestures(scene):  # noqa: F811
     again = session(scene)
     assert again.is_complete
     assert np.array_equal(again.labels, annotator.labels)
-    assert second.point not in {p.point for p in again.propose(steps=4)}
+    assert second.point not in {p.point for p in again.propose(steps=2)}
     again.undo()
     assert not again.is_complete
     again.undo()

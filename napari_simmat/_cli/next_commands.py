@@ -125,17 +125,18 @@ def propose(
             proposer = learn_to_propose(
                 lessons,
                 steps=steps,
+                threshold=threshold,
                 seed=seed,
                 on_step=lambda step, total, loss: report(step, total, f"loss {loss:.3f}"),
                 cancel=cancel,
             )
-            found = proposing.propose(segmenter, proposer, lowest=threshold, taken=taken)
+            found = proposing.propose(segmenter, proposer, taken=taken)
         _write(found, image, out)
         give(
             {
                 "out": str(out),
                 "learnt_from": proposer.objects,
-                "threshold": proposer.threshold if threshold is None else threshold,
+                "threshold": proposer.threshold,
                 "proposals": [_row(k, each) for k, each in enumerate(found, 1)],
                 "device": segmenter.device_name,
             }

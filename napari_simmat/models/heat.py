@@ -13,8 +13,8 @@ __all__ = ["CELL", "HeatHead"]
 CELL = 8
 """Pixels of the encoder's frame in one cell of the heatmap, each way: half of what the embedding has."""
 
-_WIDTH = 64
-_PICTURE_WIDTH = 32
+_WIDTH = 32
+_PICTURE_WIDTH = 16
 _RARE = -4.0
 """Where the heatmap begins, as a logit: nearly no cell is the middle of an object."""
 

@@ -84,6 +84,7 @@ def learn_to_propose(
     lessons: Sequence[Lesson],
     *,
     steps: int | None = None,
+    threshold: float | None = None,
     seed: int = 0,
     on_step: OnStep | None = None,
     cancel: threading.Event | None = None,
@@ -96,6 +97,8 @@ def learn_to_propose(
         One for each image with accepted objects or rejected proposals.
     steps : int, optional
         Of each training; there is one for each part that is left out once, and one with all.
+    threshold : float, optional
+        Score from which to propose; without it it is found by objects that are left out.
     seed : int
         Same seed, same proposals.
     on_step : callable (step, total, loss), optional
@@ -117,14 +120,15 @@ def learn_to_propose(
     steps = STEPS if steps is None else steps
     size = float(np.median([_size(lesson, crop) for lesson in lessons for _, crop in lesson.objects]))
     radius, blur = _APART * size, _BLUR * size
-    parts = _parts(lessons, seed)
+    parts = _parts(lessons, seed) if threshold is None else []
     watch = Watch(on_step, cancel, total=steps * (len(parts) + 1))
     heats: list[float] = []
     for rest, left_out in parts:
         head = _fit(rest, steps, seed, watch)
         heats += [heat for lesson in left_out for heat in _heats_of_objects(head, lesson, radius, blur)]
     head = _fit(lessons, steps, seed, watch)
-    threshold = float(np.quantile(heats, 1 - FOUND)) if heats else 0.5
+    if threshold is None:
+        threshold = float(np.quantile(heats, 1 - FOUND))
     return Proposer(head, threshold, radius, blur, count)
 
 
