@@ -15,7 +15,7 @@ from napari_simmat.inference import Frame, Segmenter
 from napari_simmat.inference.doubt import doubt_about, doubt_map
 from napari_simmat.inference.everything import everything, tidied
 from napari_simmat.inference.prompts import Prompt
-from napari_simmat.inference.proposing import Proposal, peaks, sight_of, without_doubles
+from napari_simmat.inference.proposing import Proposal, peaks, seen_by, without_doubles
 from napari_simmat.replay import replay
 from napari_simmat.training.proposals import learn_to_propose, lesson_of
 
@@ -80,26 +80,26 @@ def test_the_same_seed_proposes_the_same(segmenter):
 
 def test_a_complete_image_says_that_there_is_nothing_else(segmenter):
     """The same two balls, accepted as all there are or as two of some."""
-    sight = sight_of(segmenter)
+    seen = seen_by(segmenter)
     heats = []
     for is_complete in (False, True):
         lesson = lesson_of(segmenter, labels_of(1, 3), is_complete=is_complete)
         heat = learn_to_propose([lesson], steps=STEPS, threshold=0.5).head(
-            sight.embedding[None], sight.picture[None]
+            seen.embedding[None], seen.picture[None]
         )
-        row, column = (round(v) for v in sight.to_cells(*BALLS[2][:2]))
+        row, column = (round(v) for v in seen.to_cells(*BALLS[2][:2]))
         heats.append(float(heat[0, row, column].detach().sigmoid()))
 
     assert heats[1] < heats[0] / 2
 
 
 def test_cells_and_pixels_are_the_same_places(segmenter):
-    sight = sight_of(segmenter)
+    seen = seen_by(segmenter)
 
-    assert sight.to_image(*sight.to_cells(17.0, 101.5)) == pytest.approx((17.0, 101.5))
-    assert sight.to_cells(*sight.to_image(0, 0)) == pytest.approx((0, 0))
-    rows, columns = sight.cells
-    assert sight.to_image(rows - 0.5, columns - 0.5) == pytest.approx(
+    assert seen.to_image(*seen.to_cells(17.0, 101.5)) == pytest.approx((17.0, 101.5))
+    assert seen.to_cells(*seen.to_image(0, 0)) == pytest.approx((0, 0))
+    rows, columns = seen.cells
+    assert seen.to_image(rows - 0.5, columns - 0.5) == pytest.approx(
         (SHAPE[0] - 0.5, SHAPE[1] - 0.5), abs=0.9
     )
 

@@ -20,7 +20,7 @@ from napari_simmat.inference import Prompt, Segmenter
 from napari_simmat.inference.compute import how_computed, threads
 from napari_simmat.inference.doubt import Doubt, doubt_about, doubt_map
 from napari_simmat.inference.everything import GRID, everything, tidied
-from napari_simmat.inference.proposing import Proposal, propose, sight_of
+from napari_simmat.inference.proposing import Proposal, propose, seen_by
 from napari_simmat.journal import Step
 from napari_simmat.journal.facts import change_of
 from napari_simmat.training.proposals import Lesson, learn_to_propose
@@ -443,7 +443,7 @@ def _lesson(
     other = segmenter
     if image.identity != segmenter.image.identity:
         other = Segmenter(image, adapter=adapter, device=device, keep=True)
-    return Lesson(sight_of(other), objects, rejected, is_complete)
+    return Lesson(seen_by(other), objects, rejected, is_complete)
 
 
 def _answered(

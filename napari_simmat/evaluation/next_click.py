@@ -222,7 +222,7 @@ def _lessons(
 
 
 def _said(lesson: Lesson, is_complete: bool) -> Lesson:
-    return Lesson(lesson.sight, lesson.objects, lesson.rejected, is_complete)
+    return Lesson(lesson.seen, lesson.objects, lesson.rejected, is_complete)
 
 
 def _timed(

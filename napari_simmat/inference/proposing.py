@@ -18,7 +18,7 @@ from napari_simmat.inference.segmenter import Segmenter
 from napari_simmat.models.encoders import STRIDE
 from napari_simmat.models.heat import CELL, HeatHead
 
-__all__ = ["Proposal", "Proposer", "Sight", "answers", "peaks", "propose", "sight_of", "without_doubles"]
+__all__ = ["Proposal", "Proposer", "Seen", "answers", "peaks", "propose", "seen_by", "without_doubles"]
 
 Window = tuple[slice, slice]
 OnStep = Callable[[int, int], None]
@@ -94,7 +94,7 @@ class Proposer:
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
+class Seen:
     """What the model saw of an image, without the empty part of the frame.
 
     Attributes
@@ -125,21 +125,21 @@ class Sight:
         return (in_frame[1] + 0.5) / CELL - 0.5, (in_frame[0] + 0.5) / CELL - 0.5
 
 
-def sight_of(segmenter: Segmenter) -> Sight:
+def seen_by(segmenter: Segmenter) -> Seen:
     """What a segmenter's model saw."""
     picture, embedding = segmenter.picture()[0].float(), segmenter.embedding[0]
     rows, columns = (-(-n // STRIDE) for n in picture.shape[1:])
     padding = (0, columns * STRIDE - picture.shape[2], 0, rows * STRIDE - picture.shape[1])
     padded = torch.nn.functional.pad(picture, padding)
     # Copies: tensors of inference mode cannot be learnt from.
-    return Sight(embedding[:, :rows, :columns].float().cpu().clone(), padded.cpu().clone(), segmenter.frame)
+    return Seen(embedding[:, :rows, :columns].float().cpu().clone(), padded.cpu().clone(), segmenter.frame)
 
 
-def heat_of(head: HeatHead, sight: Sight, blur: float) -> NDArray[np.float32]:
+def heat_of(head: HeatHead, seen: Seen, blur: float) -> NDArray[np.float32]:
     """The heatmap of an image, (rows, columns) of its cells, 0 to 1, blurred by so many pixels of the frame."""
     with torch.no_grad():
-        logits = head.eval()(sight.embedding[None], sight.picture[None])[0]
-    rows, columns = sight.cells
+        logits = head.eval()(seen.embedding[None], seen.picture[None])[0]
+    rows, columns = seen.cells
     heat = logits.sigmoid()[:rows, :columns].numpy()
     return ndimage.gaussian_filter(heat, blur / CELL, mode="nearest")  # type: ignore[no-any-return]
 
@@ -176,14 +176,14 @@ def propose(
     on_step : callable
         Told how many clicks of how many are answered; may raise to stop.
     """
-    sight = sight_of(segmenter)
-    heat = heat_of(proposer.head, sight, proposer.blur)
+    seen = seen_by(segmenter)
+    heat = heat_of(proposer.head, seen, proposer.blur)
     bound = proposer.threshold if lowest is None else lowest
     found = [each for each in peaks(heat, proposer.radius / CELL) if each[0] >= bound]
     height, width = segmenter.image.shape
     scores, prompts = [], []
     for score, row, column in found:
-        y, x = sight.to_image(row, column)
+        y, x = seen.to_image(row, column)
         y, x = min(max(y, 0.0), height - 1.0), min(max(x, 0.0), width - 1.0)
         if taken is None or not taken[round(y), round(x)]:
             scores.append(score)

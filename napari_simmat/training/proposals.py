@@ -20,7 +20,7 @@ from torch import Tensor
 
 from napari_simmat.errors import TrainingError
 from napari_simmat.inference import Segmenter
-from napari_simmat.inference.proposing import Proposer, Sight, heat_of, peaks, sight_of
+from napari_simmat.inference.proposing import Proposer, Seen, heat_of, peaks, seen_by
 from napari_simmat.models.heat import CELL, HeatHead
 from napari_simmat.models.seeding import seeded
 from napari_simmat.training.watch import OnStep, Watch
@@ -56,7 +56,7 @@ class Lesson:
 
     Attributes
     ----------
-    sight : Sight
+    seen : Seen
         What the model saw of it.
     objects : sequence of (window, crop)
         The accepted objects: bounding box in the image, and the mask in there.
@@ -66,7 +66,7 @@ class Lesson:
         Whether all objects of the image are accepted, so that there is none elsewhere.
     """
 
-    sight: Sight
+    seen: Seen
     objects: Sequence[tuple[tuple[slice, slice], NDArray[np.bool_]]]
     rejected: Sequence[tuple[float, float]] = ()
     is_complete: bool = False
@@ -157,13 +157,13 @@ def _parts(lessons: Sequence[Lesson], seed: int) -> list[tuple[list[Lesson], lis
 
 def _size(lesson: Lesson, crop: NDArray[np.bool_]) -> float:
     """Square root of the area of an object, in pixels of the frame."""
-    sy, sx = lesson.sight.frame.scale
+    sy, sx = lesson.seen.frame.scale
     return float(np.sqrt(np.count_nonzero(crop) * sy * sx))
 
 
 def _fit(lessons: Sequence[Lesson], steps: int, seed: int, watch: Watch) -> HeatHead:
     with seeded(seed):
-        head = HeatHead(lessons[0].sight.picture.shape[0]).train()
+        head = HeatHead(lessons[0].seen.picture.shape[0]).train()
     goals = [_goal(lesson) for lesson in lessons]
     optimizer = torch.optim.AdamW(head.parameters(), lr=LEARNING_RATE, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.1)
@@ -171,8 +171,8 @@ def _fit(lessons: Sequence[Lesson], steps: int, seed: int, watch: Watch) -> Heat
     for step in range(steps):
         watch.check()
         k = step % len(lessons)
-        sight, goal = lessons[k].sight, goals[k]
-        given = [sight.embedding[None], sight.picture[None], goal.heat, goal.weight]
+        seen, goal = lessons[k].seen, goals[k]
+        given = [seen.embedding[None], seen.picture[None], goal.heat, goal.weight]
         axes = [axis for axis in (-2, -1) if rng.random() < 0.5]
         if axes:  # features of a mirror image are nearly the mirrored features
             given = [each.flip(axes) for each in given]
@@ -196,23 +196,23 @@ def _loss(logits: Tensor, heat: Tensor, weight: Tensor) -> Tensor:
 
 
 def _goal(lesson: Lesson) -> _Goal:
-    sight = lesson.sight
-    rows, columns = (2 * n for n in sight.embedding.shape[1:])
+    seen = lesson.seen
+    rows, columns = (2 * n for n in seen.embedding.shape[1:])
     heat = np.zeros((rows, columns), np.float32)
     weight = np.full((rows, columns), 1.0 if lesson.is_complete else UNKNOWN, np.float32)
-    inside = sight.cells
+    inside = seen.cells
     weight[inside[0] :], weight[:, inside[1] :] = 1.0, 1.0  # outside of the image there is nothing
     y, x = np.ogrid[:rows, :columns]
     for window, crop in lesson.objects:
         size = _size(lesson, crop) / CELL
-        cy, cx = sight.to_cells(*middle(window, crop))
+        cy, cx = seen.to_cells(*middle(window, crop))
         squared = (y - cy) ** 2 + (x - cx) ** 2
         heat = np.maximum(heat, np.exp(-squared / (2 * max(1.0, _SPREAD * size) ** 2), dtype=np.float32))
         row, column = min(max(round(cy), 0), inside[0] - 1), min(max(round(cx), 0), inside[1] - 1)
         heat[row, column] = 1.0
-        _know(weight, sight, window, crop, _MARGIN * size)
+        _know(weight, seen, window, crop, _MARGIN * size)
     for point in lesson.rejected:
-        cy, cx = sight.to_cells(*point)
+        cy, cx = seen.to_cells(*point)
         near = (y - cy) ** 2 + (x - cx) ** 2 <= 4
         weight[near] = 1.0
     return _Goal(torch.from_numpy(heat)[None], torch.from_numpy(weight)[None])
@@ -220,7 +220,7 @@ def _goal(lesson: Lesson) -> _Goal:
 
 def _know(
     weight: NDArray[np.float32],
-    sight: Sight,
+    seen: Seen,
     window: tuple[slice, slice],
     crop: NDArray[np.bool_],
     margin: float,
@@ -228,7 +228,7 @@ def _know(
     """Of an object and what is right around it everything is known."""
     ys, xs = np.nonzero(crop)
     cells = np.zeros(weight.shape, bool)
-    places = np.array(sight.to_cells(0, 0)), np.array(sight.frame.scale) / CELL
+    places = np.array(seen.to_cells(0, 0)), np.array(seen.frame.scale) / CELL
     rows = np.rint((ys + window[0].start) * places[1][0] + places[0][0]).astype(int)
     columns = np.rint((xs + window[1].start) * places[1][1] + places[0][1]).astype(int)
     cells[rows.clip(0, weight.shape[0] - 1), columns.clip(0, weight.shape[1] - 1)] = True
@@ -244,8 +244,8 @@ def middle(window: tuple[slice, slice], crop: NDArray[np.bool_]) -> tuple[float,
 
 def _heats_of_objects(head: HeatHead, lesson: Lesson, radius: float, blur: float) -> list[float]:
     """The heat of the hottest peak at each object, 0 where it has none."""
-    heat = heat_of(head, lesson.sight, blur)
-    found = [(score, lesson.sight.to_image(row, column)) for score, row, column in peaks(heat, radius / CELL)]
+    heat = heat_of(head, lesson.seen, blur)
+    found = [(score, lesson.seen.to_image(row, column)) for score, row, column in peaks(heat, radius / CELL)]
     best = []
     for window, crop in lesson.objects:
         reach = int(_NEAR)
@@ -266,4 +266,4 @@ def lesson_of(segmenter: Segmenter, labels: NDArray[np.integer], *, is_complete:
     objects = [
         ((box[0], box[1]), labels[box] == number) for number, box in enumerate(boxes, 1) if box is not None
     ]
-    return Lesson(sight_of(segmenter), objects, is_complete=is_complete)
+    return Lesson(seen_by(segmenter), objects, is_complete=is_complete)
