@@ -44,6 +44,12 @@ def base():
     return load_base_model().at(256)
 
 
+@pytest.fixture(scope="module")
+def tiny():
+    """Smaller still, to learn with."""
+    return load_base_model().at(128)
+
+
 def scene(channels=CHANNELS, seed=0, name="scene"):
     return MultiChannelImage(pixels(5, seed)[: len(channels)], tuple(channels), modality="rgb+x", name=name)
 
@@ -224,13 +230,13 @@ def corrections(image):
     return Corrections(Correction.of(image, ball(number)) for number in BALLS)
 
 
-def test_each_group_learns_and_the_decoder_is_one_for_all(base):
+def test_each_group_learns_and_the_decoder_is_one_for_all(tiny):
     image, steps = scene(), []
     learnt, report = deep(
         corrections(image),
         steps=4,
         settings=Settings(experts=True),
-        base=base,
+        base=tiny,
         on_step=lambda step, total, loss: steps.append((step, total)),
     )
     # Of four objects two judge, so it is learnt twice: first without them, then from all. Whether it was kept is chance.
@@ -253,27 +259,27 @@ def test_each_group_learns_and_the_decoder_is_one_for_all(base):
     assert gate_of(learnt).weight.any()
 
 
-def test_all_together_learns_as_one_model_on_all_channels_does(base):
+def test_all_together_learns_as_one_model_on_all_channels_does(tiny):
     """So what experts know with all groups can be compared with it, step by step."""
     image = scene()
     some = list(corrections(image))[:1]  # one alone is kept without a check
-    one, _ = quick(some, steps=2, base=base)
-    several, report = quick(some, steps=2, settings=Settings(experts=True), base=base)
+    one, _ = quick(some, steps=2, base=tiny)
+    several, report = quick(some, steps=2, settings=Settings(experts=True), base=tiny)
     assert report.kept
     assert member(several, TOGETHER).fingerprint == one.fingerprint
 
 
-def test_going_on_keeps_the_experts_and_needs_all_groups(base, experts):
+def test_going_on_keeps_the_experts_and_needs_all_groups(tiny, experts):
     some = list(corrections(scene()))[:1]
-    further, _ = quick(some, start=experts, steps=1, base=base)
+    further, _ = quick(some, start=experts, steps=1, base=tiny)
     assert further.card.members == experts.card.members
     with pytest.raises(TrainingError, match=r"not to look at NIR at present"):
-        quick(some, start=without(experts, ["NIR"]), steps=1, base=base)
+        quick(some, start=without(experts, ["NIR"]), steps=1, base=tiny)
     few = MultiChannelImage(pixels(5)[:3], tuple(CHANNELS[:3]), modality="rgb+x", name="few")
     with pytest.raises(TrainingError, match="'few' has no NIR and no thermal"):
-        quick(corrections(few), start=experts, steps=1, base=base)
+        quick(corrections(few), start=experts, steps=1, base=tiny)
     with pytest.raises(TrainingError, match="trains what experts share"):
-        deep(some, settings=Settings(experts=True, strategy="full"), steps=1, base=base)
+        deep(some, settings=Settings(experts=True, strategy="full"), steps=1, base=tiny)
 
 
 def test_dropout_leaves_at_least_one_group_and_a_failing_sensor_keeps_its_spread():
