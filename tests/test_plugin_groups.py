@@ -46,7 +46,7 @@ def test_a_tick_leaves_a_group_out_and_names_can_be_given(open_panel, scene, tmp
     path = tmp_path / "experts.safetensors"
     begin_experts(Adapter.untrained(scene), [scene], load_base_model()).save(path)
     window.controller.load_adapter(path)
-    window.until(lambda: annotator.segmenter.weights and not annotator.is_busy)
+    window.until(lambda: bool(annotator.segmenter.weights) and not annotator.is_busy)
     assert row.isVisible()
     assert [tick.text() for tick in row.ticks.values()] == ["red", "NIR"]
     assert row.weights.text() == "gate: red 17 %, NIR 17 %, all together 67 %"

@@ -111,6 +111,8 @@ def train_experts(
     decoder: Adapter | None = None
     for name in order:
         own = learnt[name] if decoder is None else _with_decoder_of(learnt[name], decoder)
+        if decoder is not None and not _has_learnt(learnt[name]):
+            own = _beginning_as(own, decoder)
         runs.append(alone(own, strategy if decoder is None else _without_decoder(strategy)))
         learnt[name] = runs[-1].adapter
         decoder = decoder or learnt[name]
@@ -132,6 +134,17 @@ def train_experts(
         device=runs[-1].device,
         note=runs[-1].note,
     )
+
+
+def _has_learnt(adapter: Adapter) -> bool:
+    """Whether a member has anything beside its transfer layer and what all share."""
+    return any(not name.startswith("mat.") and ".mask_decoder." not in name for name in adapter.tensors)
+
+
+def _beginning_as(adapter: Adapter, other: Adapter) -> Adapter:
+    """A member that begins with what another has learnt in the encoder; its transfer layer is its own."""
+    tensors = {k: v for k, v in other.tensors.items() if not k.startswith("mat.")}
+    return Adapter(adapter.profile, adapter.card, adapter.tensors | tensors)
 
 
 def _with_decoder_of(adapter: Adapter, other: Adapter) -> Adapter:
