@@ -62,8 +62,8 @@ def test_a_tick_leaves_a_group_out_and_names_can_be_given(open_panel, scene, tmp
     assert row.ticks["red"].isEnabled()
 
 
-def test_experts_are_asked_for_in_the_settings(open_panel, scene):  # noqa: F811
-    window = open_panel(None)
+def test_experts_are_asked_for_in_the_settings(open_panel):  # noqa: F811
+    window = open_panel()
     advanced = window.panel.train.settings
     assert not advanced.values()["settings"].experts
     advanced.experts.setChecked(True)
