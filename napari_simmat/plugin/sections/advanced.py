@@ -35,7 +35,7 @@ class Advanced(QCollapsible):
         self.transfer = combo(tooltips.TRANSFER)
         self.strategy = combo(tooltips.STRATEGY)
         self.recipe = combo(tooltips.RECIPE)
-        self.experts = QCheckBox("one for each group of channels")
+        self.experts = QCheckBox("one for each group")
         self.experts.setToolTip(tooltips.EXPERTS)
         self.experts.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         fill(self.transfer, [(name, name) for name in map(canonical_name, _layers())], 0)
