@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from psygnal import Signal
 from torch import get_num_threads
 
+from napari_simmat._annotator.classing import Classing
 from napari_simmat._annotator.clicking import Answer
 from napari_simmat._annotator.found import Found
 from napari_simmat._annotator.jobs import Executor, Job, Progress, run_now
 from napari_simmat._annotator.notes import Note, class_of
 from napari_simmat._annotator.objects import ObjectBook
-from napari_simmat._annotator.proposing import Proposed, Proposing, Review
+from napari_simmat._annotator.proposing import Proposed, Review
 from napari_simmat._annotator.session import sentence_for
 from napari_simmat._annotator.targets import ArrayTarget, LabelTarget
 from napari_simmat._annotator.titles import title_of
@@ -62,7 +63,7 @@ AUTO_QUICK_FROM = 3
 Mode = Literal["quick", "deep"]
 
 
-class Annotator(Proposing):
+class Annotator(Classing):
     """An annotator at work on one image after the other.
 
     Corrections, labels and adapter versions of earlier images are kept when the image is switched.
@@ -237,12 +238,6 @@ class Annotator(Proposing):
         if self._need_book().name({label: class_of(name) for label, name in names.items()}):
             self._did(objects=True)
 
-    @property
-    def class_names(self) -> list[str]:
-        """The classes of all objects of this session, by name."""
-        notes = [note for book in self._books.values() for note in book.notes.values()]
-        return sorted({note.class_name for note in notes if note.class_name is not None})
-
     def clear(self) -> None:
         """Drop the prompt and its mask; accepted objects stay."""
         self._label_once_answered = None
@@ -318,7 +313,7 @@ class Annotator(Proposing):
         """Write the labels of this image to a file; see `napari_simmat.exporters.export`."""
         self.sync_labels()
         classes = {n: note.class_name for n, note in self.objects.items() if note.class_name is not None}
-        count = export(self.labels, self._need_image(), format, path, classes=classes)
+        count = export(self.labels, self._need_image(), format, path, classes=classes, colours=self.classes)
         details = {"path": str(path), "format": format, "objects": count}
         self._write(Step("export", details=details))
         return count

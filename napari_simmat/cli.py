@@ -15,6 +15,7 @@ import typer
 from napari_simmat import __version__
 from napari_simmat._cli import (
     benchmark_commands,
+    class_commands,
     dataset_commands,
     doctor_command,
     embed_command,
@@ -128,6 +129,7 @@ dataset_commands.register(app)
 embed_command.register(app)
 doctor_command.register(app)
 replay_command.register(app)
+class_commands.register(app)
 next_commands.register(app)
 benchmark_commands.register(app)
 

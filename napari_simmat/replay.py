@@ -195,7 +195,7 @@ class _Replay:
         elif step.kind == "name":
             annotator.name_each({c.label: c.after.class_name for c in step.changes if c.after is not None})
             self._compare(step)
-        elif step.kind in ("refuse", "complete"):
+        elif step.kind in ("refuse", "complete", "classes"):
             annotator.repeat_facts(step)
         elif step.kind == "set aside":
             annotator.start_empty()

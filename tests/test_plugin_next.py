@@ -14,7 +14,12 @@ from qtpy.QtWidgets import QCheckBox, QPushButton
 from test_plugin_panel import journal, open_panel  # noqa: F401
 
 from napari_simmat.plugin.pictures import layer_data
+from napari_simmat.training import classes as class_learning
 from napari_simmat.training import proposals as learning
+
+
+def to_rgba(colour):
+    return (*(int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)), 1.0)
 
 
 @pytest.fixture
@@ -92,30 +97,50 @@ def test_everything_uncertain_objects_and_a_complete_image(window):
     assert not section.doubts.isVisible()
     assert advice.ghosts.doubt is None
 
-    QTest.mouseClick(section.complete, Qt.LeftButton, pos=section.complete.rect().center())
-    assert window.annotator.is_complete == section.complete.isChecked()
-    window.annotator.set_complete(True)
-    assert section.complete.isChecked()
+    section.complete.click()
+    assert window.annotator.is_complete
     window.controller.undo()
-    assert window.annotator.is_complete is section.complete.isChecked()
+    assert not section.complete.isChecked()
 
     window.annotator.propose_everything(grid=6)
     window.until(lambda: not window.annotator.is_busy)
     assert advice.shown
-    assert all(score >= 0.5 for score in (p.score for p in advice.shown))
     for widget in section.findChildren(QPushButton) + section.findChildren(QCheckBox):
         needs = widget.fontMetrics().horizontalAdvance(widget.text())
         assert not widget.isVisible() or needs < widget.width(), widget.text()
 
-
-def test_the_layers_of_advice_may_be_deleted_and_go_with_the_image(window):
-    advice = window.controller.advice
-    window.accept(1, 3)
-    window.annotator.propose_everything(grid=6)
-    window.until(lambda: not window.annotator.is_busy)
     window.viewer.layers.remove(advice.ghosts.outlines)
     advice.choose(advice.shown[0])
     assert advice.ghosts.outlines in window.viewer.layers
     window.viewer.layers.remove(window.controller.stage.image_layer)
     window.until(lambda: advice.ghosts.outlines is None)
     assert window.annotator.proposed is None
+
+
+def test_classes_are_learnt_painted_and_shown(window, monkeypatch):
+    monkeypatch.setattr(class_learning, "CLASS_STEPS", 30)
+    section, annotator = window.panel.classes, window.annotator
+    section.fold.expand()
+    assert not section.learn.isEnabled()
+    window.accept(1, 2)
+    annotator.name_each({1: "small", 2: "large"})
+    assert [section.table.itemText(k) for k in range(2)] == ["large", "small"]
+    section.by_class.click()
+    assert tuple(window.layer.colormap.map(1)) == pytest.approx(to_rgba(annotator.classes["small"]), abs=0.01)
+    annotator.recolour_class("small", "#123456")
+    assert tuple(window.layer.colormap.map(1)) == pytest.approx(to_rgba("#123456"), abs=0.01)
+    section.by_class.click()
+    assert tuple(window.layer.colormap.map(1)) != pytest.approx(to_rgba("#123456"), abs=0.01)
+
+    press(window, section.learn)
+    window.until(lambda: section.paint.isEnabled())
+    press(window, section.paint)
+    layer = window.controller.advice.ghosts.classes
+    assert layer in window.viewer.layers
+    assert layer.data.any()
+    press(window, section.accept)
+    assert len(annotator.objects) >= 2
+    assert window.controller.advice.ghosts.classes is None
+    for widget in section.findChildren(QPushButton) + section.findChildren(QCheckBox):
+        needs = widget.fontMetrics().horizontalAdvance(widget.text())
+        assert not widget.isVisible() or needs < widget.width(), widget.text()

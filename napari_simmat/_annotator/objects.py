@@ -299,7 +299,19 @@ class ObjectBook:
         self._change("merge", [(notes[0], merged), *((note, None) for note in notes[1:])])
         return wanted[0]
 
-    def name(self, names: Mapping[int, str | None], *, by_itself: bool = False) -> bool:
+    @property
+    def next_label(self) -> int:
+        """A number that no object of this image ever had."""
+        return self._next_label(self._sheet.data)
+
+    def name(
+        self,
+        names: Mapping[int, str | None],
+        *,
+        by_itself: bool = False,
+        kind: Kind = "name",
+        details: Mapping[str, Any] | None = None,
+    ) -> bool:
         """Say what objects are, all in one gesture; False if they were called so already.
 
         Parameters
@@ -308,6 +320,8 @@ class ObjectBook:
             The class of each object; None takes it away.
         by_itself : bool
             It is no gesture, so undo passes it over.
+        kind, details
+            Of the step, where the gesture changes the table of classes, too.
 
         Raises
         ------
@@ -325,9 +339,9 @@ class ObjectBook:
             for note, name in ((self.notes[label], name) for label, name in names.items())
             if note.class_name != name
         ]
-        if not pairs:
+        if not pairs and not details:
             return False
-        self._log("name", pairs, details={"by itself": True} if by_itself else None)
+        self._log(kind, pairs, details={**(details or {}), **({"by itself": True} if by_itself else {})})
         for _, new in pairs:
             if new is not None:
                 self._note(new)

@@ -15,7 +15,7 @@ from torch import get_num_threads
 from napari_simmat._annotator.grouping import Grouping
 from napari_simmat._annotator.jobs import Job, Progress
 from napari_simmat._annotator.session import sentence_for
-from napari_simmat.errors import Cancelled, ImageError, PromptError, TrainingError
+from napari_simmat.errors import Cancelled, ImageError, PromptError, SimmatError, TrainingError
 from napari_simmat.inference import Prompt, Segmenter
 from napari_simmat.inference.compute import how_computed, threads
 from napari_simmat.inference.doubt import Doubt, doubt_about, doubt_map
@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 
 COMPLETE = "complete"
 _REJECTED = "rejected "
-_FAINTEST = 0.02
-"""Proposals from this heat on are there to be seen, if somebody wants to see fainter ones."""
+_FAINTER = 1 / 3
+"""Proposals down to this share of the threshold are there to be seen, if somebody wants to see fainter ones."""
+MOST_IMAGES = 16
+"""So many images are learnt from at most, 17 MB each: the one at hand and those with the most objects."""
 
 _SAME_PLACE = 3.0
 
@@ -148,8 +150,8 @@ class Proposing(Grouping):
         self._sync_first(book)
         lessons = [
             (each.image, _objects(each), _rejected(each), bool(each.log.facts.get(COMPLETE)))
-            for each in self._books.values()
-            if (each.notes or _rejected(each)) and self._suits(each)
+            for each in self._to_learn_from(book)
+            if each.notes or _rejected(each)
         ]
         count = sum(len(objects) for _, objects, _, _ in lessons)
         if count < 2:
@@ -168,7 +170,11 @@ class Proposing(Grouping):
                 cancel=job.cancel,
             )
             found = propose(
-                segmenter, learnt, lowest=_FAINTEST, taken=taken, on_step=lambda *_: _stop_if(job)
+                segmenter,
+                learnt,
+                lowest=learnt.threshold * _FAINTER,
+                taken=taken,
+                on_step=lambda *_: _stop_if(job),
             )
             return Proposed(tuple(found), learnt.threshold, "like objects", learnt.objects)
 
@@ -338,11 +344,21 @@ class Proposing(Grouping):
             return found
 
         def take(found: list[tuple[Any, NDArray[np.bool_], Prompt]]) -> None:
-            if self.book is book:
-                self._write_version(book)
+            if self.book is not book:
+                return
+            self._write_version(book)
+            try:
                 made.extend(book.accept_many(found, adapter=segmenter.adapter.fingerprint, details=details))
-                self._did(objects=True)
-                self._accepted()
+            except SimmatError as error:  # nobody waits for this call to return
+                self.problem.emit(str(error))
+                return
+            if not made:
+                self.problem.emit(
+                    "These masks lie on accepted objects, so nothing was accepted; erase those first."
+                )
+                return
+            self._did(objects=True)
+            self._accepted()
 
         title = f"Accepting {len(wanted)} proposal{'' if len(wanted) == 1 else 's'}"
         job = Job("take over", title, work, take)
@@ -351,6 +367,12 @@ class Proposing(Grouping):
 
     def _accepted(self) -> None:
         """More objects are there to learn from."""
+
+    def _to_learn_from(self, book: ObjectBook) -> list[ObjectBook]:
+        """The image at hand, and of the others that the adapter fits those with the most objects."""
+        others = [each for each in self._books.values() if each is not book and self._suits(each)]
+        others.sort(key=lambda each: -len(each.notes))
+        return [book, *others[: MOST_IMAGES - 1]]
 
     def _suits(self, book: ObjectBook) -> bool:
         current = self.versions.current

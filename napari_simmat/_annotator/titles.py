@@ -47,6 +47,9 @@ def title_of(step: Step) -> str:
             both = () if version is None else (version.before, version.after)
             names = [str(each["name"]) for each in both if each is not None]
             return f"model: {' to '.join(names)}"
+        case "classes":
+            names = [name.removeprefix("class ") for name in step.details.get("facts", ())]
+            return f"classes changed: {', '.join(names)}" if names else "classes changed"
         case "refuse":
             count = len(step.details.get("facts", ()))
             return f"{count} proposal{'' if count == 1 else 's'} rejected"

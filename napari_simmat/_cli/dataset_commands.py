@@ -199,7 +199,8 @@ def evaluate(
     """Measure how good masks are after 1 to N simulated clicks on each labelled object.
 
     Results are also given by size of the objects in pixels of the image (small: under 32 x 32, medium: under 96 x 96,
-    large) and, where there are class images, by class: that of an object is the commonest number in its mask.
+    large) and, where there are class images, by class: that of an object is the commonest number in its mask. If the
+    adapter has learnt classes, they are painted and compared with the class images: `class_map` has the mean IoU.
     """
     refuse_profile_of_adapter(profile, adapter)
     refuse_nameless_model(model, checkpoint)
@@ -222,6 +223,10 @@ def evaluate(
                 cancel=cancel,
                 base=load_model(model, checkpoint),
             ).model_dump()
+            if answering is not None and "classes" in answering.heads:
+                from napari_simmat._cli.class_commands import class_figures
+
+                scores["class_map"] = class_figures(items, answering, load_model(model, checkpoint), cancel)
         give(scores)
     if not as_json:
         from napari_simmat._cli.scores import show_scores

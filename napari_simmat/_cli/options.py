@@ -29,6 +29,7 @@ class Format(StrEnum):
     csv = "csv"
     tiff = "tiff"
     envi = "envi"
+    classes = "classes"
 
 
 # The tables in `models` would bring torch along, and --help must be quick; tests compare them.

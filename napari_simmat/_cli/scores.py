@@ -32,6 +32,10 @@ def show_scores(scores: dict[str, Any]) -> None:
     if reached:
         console.print(f"mean number of clicks to an IoU, at most 20: {', '.join(reached)}", soft_wrap=True)
     console.print(_groups(scores))
+    painted = scores.get("class_map")
+    if painted:
+        each = ", ".join(f"{name} {value:.3f}" for name, value in painted["iou"].items())
+        console.print(f"painted classes: mean IoU {painted['miou']:.3f} ({each})", soft_wrap=True)
 
 
 def _groups(scores: dict[str, Any]) -> Table:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from napari_simmat.atomic import write_atomically
 from napari_simmat.errors import ExportError
 from napari_simmat.exporters._objects import LabelObjects
+from napari_simmat.exporters.class_map import class_map
 from napari_simmat.exporters.coco import coco
 from napari_simmat.exporters.envi_classification import envi_classification
 from napari_simmat.exporters.geojson import geojson
@@ -41,6 +42,7 @@ FORMATS: dict[str, Writer] = {
     "yolo": yolo,
     "geojson": _one_file(geojson),
     "envi": envi_classification,
+    "classes": class_map,
 }
 """For each format the contents of its files by their paths, made of the objects, their image and the path asked for."""
 
@@ -52,6 +54,7 @@ def export(
     out: str | Path,
     *,
     classes: Mapping[int, str] | None = None,
+    colours: Mapping[str, str] | None = None,
 ) -> int:
     """Write labelled objects to a file; a file of that name is replaced once the new one is complete.
 
@@ -64,11 +67,14 @@ def export(
     format : str
         One of `FORMATS`: ``"tiff"`` (label image), ``"coco"`` (JSON with run-lengths), ``"csv"`` (one row
         of measurements for each object), ``"yolo"`` (segmentation polygons), ``"geojson"`` (polygons with
-        holes, as QuPath reads them) or ``"envi"`` (classification, with its header beside it).
+        holes, as QuPath reads them), ``"envi"`` (classification, with its header beside it) or ``"classes"`` (the class
+        of each pixel, with names and colours beside it as JSON).
     out : str or Path
         The file to write; its folder must exist.
     classes : mapping of int to str, optional
         What objects are, by label: the categories of COCO, YOLO, CSV and GeoJSON.
+    colours : mapping of str to str, optional
+        Of the classes by name, as "#rrggbb", for a class map.
 
     Returns
     -------
@@ -99,7 +105,7 @@ def export(
         raise ExportError(
             f"Labels start at 0 (background) but these go down to {labels.min()}; renumber them."
         )
-    objects = LabelObjects(labels, classes)
+    objects = LabelObjects(labels, classes, colours)
     if not len(objects):
         raise ExportError(
             "There is no object in these labels, so nothing was written; accept at least one first."

@@ -37,9 +37,13 @@ class LabelObjects:
         Label image, 0 is background. Labels need not be consecutive.
     classes : mapping of int to str, optional
         What objects are, by label.
+    colours : mapping of str to str, optional
+        Of classes, by name.
 
     Attributes
     ----------
+    colours : dict of str to str
+        As given.
     labels : ndarray, shape (Y, X)
         The label image as given.
     values : ndarray of int64, shape (N,)
@@ -50,8 +54,14 @@ class LabelObjects:
         For each foreground pixel in row-major order, the position of its label in `values`.
     """
 
-    def __init__(self, labels: NDArray[Any], classes: Mapping[int, str] | None = None) -> None:
+    def __init__(
+        self,
+        labels: NDArray[Any],
+        classes: Mapping[int, str] | None = None,
+        colours: Mapping[str, str] | None = None,
+    ) -> None:
         self.labels = labels
+        self.colours = dict(colours or {})
         self._classes = classes or {}
         self.foreground = labels != 0
         self.values, self.index = np.unique(labels[self.foreground].astype(np.int64), return_inverse=True)

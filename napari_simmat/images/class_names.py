@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import colorsys
 import json
+import zlib
 from pathlib import Path
 
 from napari_simmat.errors import ImageError
@@ -39,3 +41,9 @@ def load_class_names(path: Path) -> dict[int, str]:
             raise ImageError(f"{path.name} holds {number!r:.20}: {name!r:.40}, {wanted}; mend or remove it.")
         names[int(number)] = name
     return names
+
+
+def colour_of(name: str) -> str:
+    """The colour of a class for which nobody has chosen one, "#rrggbb": always the same for the same name."""
+    hue = zlib.crc32(name.encode()) / 2**32
+    return "#" + "".join(f"{round(255 * each):02x}" for each in colorsys.hsv_to_rgb(hue, 0.75, 0.95))

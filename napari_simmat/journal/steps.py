@@ -23,7 +23,7 @@ SOURCES: tuple[Source, ...] = ("clicks", "brush", "dataset")
 
 Kind = Literal[
     "prompt", "candidate", "reject", "accept", "edit", "erase", "merge", "name", "train", "adapter", "export",
-    "import", "set aside", "refuse", "complete", "undo", "redo",
+    "import", "set aside", "refuse", "complete", "classes", "undo", "redo",
 ]  # fmt: skip
 _TOLD = ("export", "undo", "redo")
 UNDOABLE: frozenset[str] = frozenset(kind for kind in get_args(Kind) if kind not in _TOLD)

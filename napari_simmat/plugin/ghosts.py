@@ -1,8 +1,8 @@
-"""What is proposed and what is doubted, drawn over the image: outlines of masks, and a layer that glows."""
+"""What is proposed, doubted and painted, drawn over the image: outlines of masks, a layer that glows, a class map."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +11,7 @@ from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
+from napari_simmat.inference.painting import ClassMap
 from napari_simmat.inference.proposing import Proposal
 from napari_simmat.plugin.geometry import TRANSFORM_EVENTS, follow, plane_transform
 from napari_simmat.plugin.later import put_off_tools
@@ -21,7 +22,7 @@ _OUTLINE = 2
 
 
 class Ghosts:
-    """Two layers over the image at hand, made when they are needed and gone with the image.
+    """Three layers over the image at hand, made when they are needed and gone with the image.
 
     Parameters
     ----------
@@ -34,6 +35,7 @@ class Ghosts:
         self._viewer, self._stage = viewer, stage
         self._outlines: Any = None
         self._doubt: Any = None
+        self._classes: Any = None
         self._over: Any = None
         viewer.layers.events.removed.connect(self._on_removed)
 
@@ -46,6 +48,11 @@ class Ghosts:
     def doubt(self) -> Any:
         """The layer of doubts, or None."""
         return self._doubt
+
+    @property
+    def classes(self) -> Any:
+        """The layer of painted classes, or None."""
+        return self._classes
 
     def show_proposals(
         self, proposals: Sequence[Proposal], chosen: int | None, shape: tuple[int, int]
@@ -99,16 +106,39 @@ class Ghosts:
         )
         self._insert(self._doubt)
 
+    def show_classes(self, painted: ClassMap | None, colours: Mapping[str, str]) -> None:
+        """Draw a class map in these colours, or nothing."""
+        if self._classes is not None:
+            self._viewer.layers.remove(self._classes)
+        if painted is None:
+            return
+        wanted = dict(zip(painted.names, painted.colours, strict=True)) | dict(colours)
+        table: dict[int | None, Any] = {
+            k: wanted[name] for k, name in enumerate(painted.names, 1) if name in wanted
+        }
+        layer = Labels(
+            painted.numbers.copy(),
+            name="painted classes",
+            colormap=DirectLabelColormap(color_dict={None: "transparent", 0: "transparent", **table}),
+            opacity=0.4,
+            metadata={OWNED: True},
+            **self._placed(),
+        )
+        layer.editable = False
+        put_off_tools(layer)
+        self._classes = layer
+        self._insert(layer)
+
     def clear(self) -> None:
-        """Take both layers away."""
-        for layer in (self._outlines, self._doubt):
+        """Take all layers away."""
+        for layer in (self._outlines, self._doubt, self._classes):
             if layer is not None and layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
-        self._outlines = self._doubt = None
+        self._outlines = self._doubt = self._classes = None
         self._listen(None)
 
     def close(self) -> None:
-        """Take both layers away and stop listening."""
+        """Take all layers away and stop listening."""
         self.clear()
         self._viewer.layers.events.removed.disconnect(self._on_removed)
 
@@ -135,7 +165,7 @@ class Ghosts:
                 getattr(image_layer.events, name).connect(self._follow)
 
     def _follow(self, event: Any = None) -> None:
-        for layer in (self._outlines, self._doubt):
+        for layer in (self._outlines, self._doubt, self._classes):
             if layer is not None and self._stage.image_layer is not None:
                 follow(layer, self._stage.image_layer, self._stage.origin)
 
@@ -144,3 +174,5 @@ class Ghosts:
             self._outlines = None
         if event.value == self._doubt:
             self._doubt = None
+        if event.value == self._classes:
+            self._classes = None

@@ -18,6 +18,7 @@ from napari_simmat.plugin.footer import Footer
 from napari_simmat.plugin.sections.accept_section import AcceptSection
 from napari_simmat.plugin.sections.attribution_section import AttributionSection
 from napari_simmat.plugin.sections.candidate_section import CandidateSection
+from napari_simmat.plugin.sections.classes_section import ClassesSection
 from napari_simmat.plugin.sections.export_section import ExportSection
 from napari_simmat.plugin.sections.history_section import HistorySection
 from napari_simmat.plugin.sections.image_section import ImageSection
@@ -64,6 +65,7 @@ class SimmatPanel(QWidget):
         self.attribution = AttributionSection(controller, lambda: self.accept.chosen)
         self.export = ExportSection(controller)
         self.next = NextSection(controller)
+        self.classes = ClassesSection(controller)
         self.resume = ResumeBar(controller)
         self.history = HistorySection(controller)
         self.trouble = TroubleBanner(controller)
@@ -91,6 +93,7 @@ class SimmatPanel(QWidget):
             self.candidates,
             self.accept,
             self.next,
+            self.classes,
             self.history,
             self.train,
             self.attribution,

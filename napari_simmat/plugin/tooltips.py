@@ -58,6 +58,22 @@ REJECT = "Drop the mask and its clicks."
 OBJECT = "The objects accepted so far, of which one can be erased."
 CLASS = "What the chosen object is: choose a class in use, or type one and press Enter. Exports have it as category."
 ERASE = "Erase the object under the mouse, or the one chosen here."
+CLASSES = "What objects are: names and colours, learnt for every pixel and painted over the image."
+CLASS_TABLE = "The classes of your objects, and those that the adapter in use has learnt."
+ADD_CLASS = "Have a class in the list before any object is one."
+RECOLOUR = "Show the class in another colour."
+RENAME_CLASS = "Call the class, and all objects of it in this image, otherwise."
+LEARN_CLASSES = (
+    "Learn in seconds what every pixel is from the objects that have a class. The adapter gets it as a new version; undo "
+    "goes back."
+)
+PAINT = "Paint the learnt classes over the image, in a layer of its own."
+ACCEPT_PAINTED = (
+    "Make an object with its class of each connected part that is painted, as one gesture. Objects that are there keep "
+    "their pixels."
+)
+DROP_PAINTED = "Show no painted classes any more."
+BY_CLASS = "Show objects in the colour of their class; grey where they have none."
 PROPOSE = (
     "Learn in seconds from your objects, of all images of this session, where others like them are. Their outlines are "
     "shown, to be accepted or rejected."

@@ -19,6 +19,7 @@ _FORMATS = {
     "geojson": ("GeoJSON outlines", ".geojson"),
     "yolo": ("YOLO outlines", ".txt"),
     "envi": ("ENVI classification", ".img"),
+    "classes": ("class map (TIFF, JSON)", ".tif"),
 }
 
 
