@@ -28,7 +28,7 @@ from napari_simmat.models.experts import (
     without,
 )
 from napari_simmat.training import Correction, Corrections, Settings, deep, quick
-from napari_simmat.training.fusing import at_hand, failing
+from napari_simmat.training.fusing import at_hand, failing, fit
 
 CLICK = Prompt().with_point(30, 34)
 CHANNELS = [
@@ -292,3 +292,30 @@ def test_dropout_leaves_at_least_one_group_and_a_failing_sensor_keeps_its_spread
     assert torch.equal(noisy[[0, 2]], x[[0, 2]])
     assert not torch.equal(noisy[1], x[1])
     assert noisy[1].std() == pytest.approx(float(x[1].std()), rel=0.3)
+
+
+def test_the_gate_learns_to_trust_who_is_good_and_hears_that_a_sensor_fails():
+    """Mean embeddings tell by their first number how noisy the member's sensor is, by which its answers get worse."""
+    rng = np.random.default_rng(0)
+    gate = Gate(["a", "b", TOGETHER])
+    means, ious = [], []
+    for _ in range(40):
+        amount = dict.fromkeys(gate.members, 0.0)
+        amount[("a", "b")[int(rng.integers(2))]] = float(rng.uniform(0, 1))
+        amount[TOGETHER] = max(amount.values())
+        means.append({n: torch.zeros(1, 256, 1, 1) for n in gate.members})
+        for name, much in amount.items():
+            means[-1][name][0, 0] = much
+        ious.append({n: (0.9 if n == TOGETHER else 0.7) - 0.6 * amount[n] for n in gate.members})
+    fit(gate, means, ious, rng)
+
+    def weights(**noise):
+        each = {n: torch.zeros(1, 256, 2, 2) for n in gate.members}
+        for name, much in noise.items():
+            each[name.replace("_", " ")][0, 0] = much
+        return dict(zip(gate.members, gate.weights(each).tolist(), strict=True))
+
+    assert weights()[TOGETHER] > 0.6
+    falling = [weights(a=much, all_together=much)["a"] for much in (0, 0.3, 0.6, 1)]
+    assert falling == sorted(falling, reverse=True)
+    assert weights(a=1, all_together=1)["b"] > 0.5

@@ -2,12 +2,13 @@
 
 After MLE-SAM (arXiv 2412.04220), which gives each modality a LoRA of its own in the frozen encoder. The members are the
 groups, and one that sees all channels together, which is there only while all groups are. Each member is an adapter
-like any other, so a group that is missing is not looked at: nothing of it is read. With n members at hand,
+like any other, so a group that is missing is not looked at: nothing of it is read. Of the members at hand,
 
-    E = 1/2 mean_m E_m + 1/2 sum_m w_m E_m,    w = softmax over the members at hand of W_m . GAP(E_m) + b_m
+    E = 1/2 mean E_m + 1/2 sum_m w_m E_m,    w = softmax over the members at hand of W_m . GAP(E_m) + b_m
 
-W starts at zero. b starts at zero for groups, and where all are together at 2 ln M (of M groups), with which that member
-counts in E as much as all groups do. One member alone gives E = E_m, so a single untrained group is the base model.
+where all together counts in the mean as much as all M groups do. W starts at zero, b at zero for groups and at ln M for
+all together, so that it counts as much as the rest in w, too. One member alone gives E = E_m, so a single untrained group
+is the base model.
 
 In an adapter's tensors those of a member begin with ``expert.<name>.``; the mask decoder is shared.
 """
@@ -67,7 +68,7 @@ class Gate(nn.Module):
         self.bias = nn.Parameter(torch.zeros(len(self.members)))
         if TOGETHER in self.members:
             groups = len(self.members) - 1
-            self.bias.data[self.members.index(TOGETHER)] = 2 * math.log(groups)
+            self.bias.data[self.members.index(TOGETHER)] = math.log(groups)
 
     def weights(self, embeddings: Mapping[str, Tensor]) -> Tensor:
         """What the gate gives each member at hand, in their order; they sum to one.
@@ -83,10 +84,14 @@ class Gate(nn.Module):
 
     def forward(self, embeddings: Mapping[str, Tensor]) -> Tensor:
         """The embedding (1, 256, h, w) that is answered on."""
-        listed = list(embeddings.values())
+        names, listed = list(embeddings), list(embeddings.values())
         if len(listed) == 1:
             return listed[0]
-        shares = 0.5 / len(listed) + 0.5 * self.weights(embeddings)
+        mean = listed[0].new_full((len(names),), 1 / len(names))
+        if TOGETHER in names:
+            mean.fill_(0.5 / (len(names) - 1))
+            mean[names.index(TOGETHER)] = 0.5
+        shares = 0.5 * mean + 0.5 * self.weights(embeddings)
         return torch.stack([s * e for s, e in zip(shares, listed, strict=True)]).sum(0)
 
 

@@ -17,7 +17,7 @@ from napari_simmat.images.groups import groups_in
 from napari_simmat.models import Adapter, BaseModel
 from napari_simmat.models.experts import TOGETHER, Gate, begin_experts, gate_of, member, put_together
 from napari_simmat.models.strategies import Strategy
-from napari_simmat.training.fusing import STEPS
+from napari_simmat.training.fusing import WINDOWS
 from napari_simmat.training.report import Run
 from napari_simmat.training.settings import Settings
 
@@ -83,7 +83,7 @@ def refuse_missing(adapter: Adapter) -> None:
 def steps_of(start: Adapter, steps: int) -> int:
     """Steps in all, where each member takes so many."""
     members = len(start.card.members)
-    return members * steps + min(STEPS, steps) * (members > 1) if members else steps
+    return members * steps + min(WINDOWS, steps) * (members > 1) if members else steps
 
 
 def train_experts(

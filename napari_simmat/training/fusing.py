@@ -1,53 +1,64 @@
 """The gate of modality experts: what it learns from, and how.
 
-The members are done, so what they make of some windows is computed once, as it is for answering; only answers are
-computed in each step. In half of the windows the sensor of one group fails by so much, which is what the gate is to
-notice. In each step groups are dropped at random, never all (modality dropout), so the weights are right whatever is
-missing; all together is there only in steps where all groups are. One group alone needs no gate: its expert has learnt
-so from the beginning.
+It learns how good each member's own answers are. The members are done, so they answer clicks in some windows once, as
+they are and once more with the sensor of one group failing by a random amount, which is what the gate is to notice. Of
+the members at hand the gate is to trust each by exp(10 IoU): one that is better by a tenth gets e times as much. It looks
+at the mean embeddings alone, so the fit itself takes no time. In each of its steps groups are dropped at random, never
+all (modality dropout); all together is there only where all groups are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from napari_simmat.inference import autocast
+from napari_simmat.inference import autocast, products
 from napari_simmat.inference.frozen import freeze
 from napari_simmat.models import AdaptedSam, Adapter, BaseModel
+from napari_simmat.models.decoder import PromptDecoder
 from napari_simmat.models.experts import TOGETHER, Gate, channels_of, member
+from napari_simmat.training.clicks import first_click
 from napari_simmat.training.corrections import Correction
-from napari_simmat.training.method import Method
 from napari_simmat.training.recipes import scenes_of
-from napari_simmat.training.samples import Draw, Sample
+from napari_simmat.training.samples import in_frame, targets_of
 from napari_simmat.training.scenes import Window
-from napari_simmat.training.trainer import Turn, train
 from napari_simmat.training.watch import Watch
 
-__all__ = ["DROPOUT", "STEPS", "at_hand", "failing", "fuse"]
+__all__ = ["DROPOUT", "WINDOWS", "at_hand", "failing", "fit", "fuse"]
 
-STEPS = 60
+WINDOWS = 16
 DROPOUT = 0.3
 """How often each group is dropped."""
 
-_WINDOWS = 24
-_RATE = 5e-3
-_FAILING = 0.5  # share of the windows in which a sensor fails
-_NOISE = (0.3, 3.0)  # its noise, in standard deviations of its signal
+_TRUST = 10.0
+_FIT = 300  # steps
+_RATE = 0.02
+_DECAY = 1e-3
+_NOISE = (0.3, 3.0)  # of a failing sensor, in standard deviations of its signal
 _GRAINS = (1, 2, 4)  # pixels of the frame for one of the sensor
+
+
+@dataclass(eq=False)
+class _Seen:
+    """A window, its sensors as they are or one failing, and what the members made of it."""
+
+    window: Window
+    x: Tensor
+    means: dict[str, Tensor] = field(default_factory=dict)
+    ious: dict[str, float] = field(default_factory=dict)
 
 
 def fuse(
     adapter: Adapter,
     gate: Gate,
-    method: Method,
     corrections: Sequence[Correction],
     *,
-    steps: int = STEPS,
+    windows: int = WINDOWS,
     prompts: int,
     rng: np.random.Generator,
     watch: Watch,
@@ -60,13 +71,11 @@ def fuse(
     adapter : Adapter
         Of experts that have learnt.
     gate : Gate
-    method : Method
-        How steps are taken.
     corrections : sequence of Correction
-    steps : int
-        There are no more windows than steps.
+    windows : int
+        How many are looked at; one step each for whoever watches.
     prompts : int
-        Most clicks answered in one step.
+        Most objects that are clicked in each.
     rng, watch : optional
     base : BaseModel
         On the device where it is to be trained.
@@ -74,65 +83,55 @@ def fuse(
     Returns
     -------
     list of float
-        Loss of each step.
+        For each window how far the members are off, 1 - IoU.
     """
-    names = adapter.card.members
+    names = list(adapter.card.members)
+    groups = list(adapter.profile.groups)
     built = {name: member(adapter, name).build(base) for name in names}
-    answering = built[names[-1]]
-    device = next(answering.parameters()).device
-    gate.to(device)
-    seen = _seen(adapter, built, corrections, min(_WINDOWS, steps), rng, watch)
-    draw = _drawing(adapter, gate, seen)
-    parameters = list(gate.parameters())
-    losses = train(
-        answering,
-        [Turn(parameters, draw)],
-        method,
-        steps=steps,
-        rates=[(parameters, _RATE)],
-        prompts=prompts,
-        rng=rng,
-        watch=watch,
-    )
-    gate.cpu()
+    scenes = scenes_of(built[names[-1]], adapter, corrections)
+    chosen = np.resize(rng.permutation(len(scenes)), windows)
+    pairs: list[tuple[_Seen, _Seen, str]] = []
+    for k in chosen:
+        window = scenes.draw(rng, int(k))
+        window = Window(window.x, window.masks[:prompts], window.offset)
+        group = groups[int(rng.integers(len(groups)))]
+        noisy = failing(window.x, channels_of(adapter.profile, group), rng)
+        pairs.append((_Seen(window, window.x), _Seen(window, noisy), group))
+    for model in built.values():
+        freeze(model)
+    losses = []
+    for clean, broken, group in pairs:
+        watch.check()
+        for name, model in built.items():
+            channels = channels_of(adapter.profile, name)
+            _ask(model, name, channels, clean)
+            if name in (group, TOGETHER):
+                _ask(model, name, channels, broken)
+            else:
+                broken.means[name], broken.ious[name] = clean.means[name], clean.ious[name]
+        losses.append(1 - float(np.mean(list(clean.ious.values()))))
+        watch.step(losses[-1])
+    seen = [each for pair in pairs for each in pair[:2]]
+    fit(gate, [each.means for each in seen], [each.ious for each in seen], rng)
     return losses
 
 
-def _seen(
-    adapter: Adapter,
-    built: dict[str, AdaptedSam],
-    corrections: Sequence[Correction],
-    count: int,
-    rng: np.random.Generator,
-    watch: Watch,
-) -> list[tuple[Window, dict[str, Tensor]]]:
-    """Windows, and the embedding of each by each member."""
-    profile, names = adapter.profile, list(built)
-    scenes = scenes_of(built[names[-1]], adapter, corrections)
-    device = next(built[names[-1]].parameters()).device
-    chosen = [int(k) for k in np.resize(rng.permutation(len(scenes)), count)]
-    windows = [scenes.draw(rng, k) for k in chosen]
-    inputs = [
-        w.x if rng.random() >= _FAILING else failing(w.x, _any_group(adapter, rng), rng) for w in windows
-    ]
-    found: list[dict[str, Tensor]] = [{} for _ in windows]
-    for name in names:  # one after the other: each frozen encoder has weights of its own
-        model = built[name]
-        encoder = model.sam.encoder
-        freeze(model)
-        for x, each in zip(inputs, found, strict=True):
-            watch.check()
-            part = x[list(channels_of(profile, name))][None]
-            part = part.to(device, memory_format=torch.channels_last)
-            with torch.no_grad(), autocast(device):
-                each[name] = model.late(model.early(part)).float()
-        model.sam.encoder = encoder
-    return list(zip(windows, found, strict=True))
-
-
-def _any_group(adapter: Adapter, rng: np.random.Generator) -> tuple[int, ...]:
-    groups = list(adapter.profile.groups.values())
-    return groups[int(rng.integers(len(groups)))]
+def _ask(model: AdaptedSam, name: str, channels: Sequence[int], seen: _Seen) -> None:
+    """Have a member answer one click on each object of a window; note its mean embedding and IoU (of probabilities)."""
+    device = next(model.sam.mask_decoder.parameters()).device
+    window = seen.window
+    x = seen.x[list(channels)][None].to(device, memory_format=torch.channels_last)
+    with torch.no_grad(), autocast(device):
+        embedding = model.late(model.early(x)).float()
+        decoder = PromptDecoder(model.sam, products(device))
+        points = in_frame([first_click(mask) for mask in window.masks], window.offset, device)
+        labels = torch.ones(len(window.masks), 1, device=device)
+        logits, _ = decoder.answer(decoder.ground(embedding, window.offset), points=points, labels=labels)
+        p, target = logits[:, :1].float().sigmoid(), targets_of(window.masks, device)
+        overlap = (p * target).sum((1, 2, 3))
+        union = (p + target - p * target).sum((1, 2, 3))
+    seen.means[name] = embedding.mean((2, 3))[..., None, None].cpu()
+    seen.ious[name] = float((overlap / union.clamp_min(1e-6)).mean())
 
 
 def failing(x: Tensor, channels: Sequence[int], rng: np.random.Generator) -> Tensor:
@@ -149,22 +148,45 @@ def failing(x: Tensor, channels: Sequence[int], rng: np.random.Generator) -> Ten
 
 
 def at_hand(groups: Sequence[str], rng: np.random.Generator) -> list[str]:
-    """The groups that are not dropped in a step: at least one."""
+    """The groups that are not dropped: at least one."""
     kept = [name for name in groups if rng.random() >= DROPOUT]
     return kept or [groups[int(rng.integers(len(groups)))]]
 
 
-def _drawing(adapter: Adapter, gate: Gate, seen: Sequence[tuple[Window, dict[str, Tensor]]]) -> Draw:
-    groups = list(adapter.profile.groups)
+def fit(
+    gate: Gate,
+    means: Sequence[dict[str, Tensor]],
+    ious: Sequence[dict[str, float]],
+    rng: np.random.Generator,
+) -> None:
+    """Fit a gate, in place, to how good members are.
 
-    def draw(rng: np.random.Generator) -> Sample:
-        window, embeddings = seen[int(rng.integers(len(seen)))]
-        names = at_hand(groups, rng)
-        while len(names) == 1:  # one group alone needs no gate
-            names = at_hand(groups, rng)
-        if len(names) == len(groups) and TOGETHER in embeddings:
-            names = [*names, TOGETHER]
-        embed: Callable[[], Tensor] = lambda: gate({name: embeddings[name] for name in names})  # noqa: E731
-        return Sample(embed, window.masks, window.offset)
-
-    return draw
+    Parameters
+    ----------
+    gate : Gate
+    means : sequence of dict of str to Tensor, (1, 256, 1, 1)
+        Mean embedding of each member in each window.
+    ious : sequence of dict of str to float
+        How good its answers were there.
+    rng : Generator
+        Of the groups that are dropped.
+    """
+    groups = [name for name in gate.members if name != TOGETHER]
+    features = torch.stack([torch.cat([each[name][:, :, 0, 0] for name in gate.members]) for each in means])
+    trust = torch.tensor([[each[name] for name in gate.members] for each in ious]) * _TRUST
+    optimiser = torch.optim.AdamW(gate.parameters(), lr=_RATE, weight_decay=_DECAY)
+    for _ in range(_FIT):
+        kept = [at_hand(groups, rng) for _ in means]
+        there = torch.tensor(
+            [
+                [name in names or (name == TOGETHER and len(names) == len(groups)) for name in gate.members]
+                for names in kept
+            ]
+        )
+        logits = (gate.weight * features).sum(2) + gate.bias
+        target = trust.masked_fill(~there, -torch.inf).softmax(1)
+        found = logits.masked_fill(~there, -1e9).log_softmax(1)
+        loss = -(target * found).sum(1).mean()
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()

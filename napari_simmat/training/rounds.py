@@ -18,7 +18,7 @@ from napari_simmat.models import AdaptedSam, Adapter, BaseModel, Strategy, load_
 from napari_simmat.models.experts import Gate
 from napari_simmat.training.corrections import Correction, Corrections
 from napari_simmat.training.experts import steps_of, train_experts, with_experts
-from napari_simmat.training.fusing import STEPS, fuse
+from napari_simmat.training.fusing import WINDOWS, fuse
 from napari_simmat.training.gate import Split, one_click_iou
 from napari_simmat.training.interactive import Interactive
 from napari_simmat.training.method import Method, Rates
@@ -202,9 +202,8 @@ class _Task:
             return fuse(
                 adapter,
                 gate,
-                self.method,
                 corrections,
-                steps=min(STEPS, self.steps),
+                windows=min(WINDOWS, self.steps),
                 prompts=prompts,
                 rng=np.random.default_rng(self.settings.seed),
                 watch=self.watch,
