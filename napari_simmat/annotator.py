@@ -7,7 +7,7 @@ blocks it. All methods belong to one thread, whichever that is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from napari_simmat._annotator.jobs import Executor, Job, Progress, run_now
 from napari_simmat._annotator.notes import Note, class_of
 from napari_simmat._annotator.objects import ObjectBook
 from napari_simmat._annotator.proposing import Proposed, Review
+from napari_simmat._annotator.rough import NOTHING_ROUGH, rough_details, rough_labels
 from napari_simmat._annotator.session import sentence_for
 from napari_simmat._annotator.targets import ArrayTarget, LabelTarget
 from napari_simmat._annotator.titles import title_of
@@ -39,6 +40,7 @@ from napari_simmat.journal import Journal, Step, Was
 from napari_simmat.models import Adapter
 from napari_simmat.training import Corrections, Settings, TrainingReport, deep, quick
 from napari_simmat.training.experts import refuse_missing
+from napari_simmat.training.rough import RoughObject, RoughSettings, adapt_from_rough
 
 __all__ = [
     "Annotator",
@@ -369,6 +371,44 @@ class Annotator(Classing):
         """Learn from the corrections through the whole encoder; see `napari_simmat.training.deep`."""
         return self._train("deep", steps=steps, learning_rate=learning_rate, seed=seed, settings=settings)
 
+    def adapt_from_rough(
+        self,
+        objects: Sequence[RoughObject] = (),
+        *,
+        with_accepted: bool = True,
+        mode: Mode = "quick",
+        settings: RoughSettings | None = None,
+    ) -> TrainingReport | None:
+        """Learn from points, boxes, scribbles and coarse outlines; see `napari_simmat.training.rough.adapt_from_rough`.
+
+        Parameters
+        ----------
+        objects : sequence of RoughObject
+            What was shown of objects in this image.
+        with_accepted : bool
+            Also learn from the clicks of accepted objects, in all images that the adapter in use fits; not from their
+            masks.
+        mode : {"quick", "deep"}
+        settings : RoughSettings, optional
+        """
+        if self.training is not None:
+            raise TrainingError("A training is under way; cancel it or wait until it is done.")
+        image, start = self._need_image(), self.versions.current
+        self.sync_labels()
+        books = self._fitting_books() if with_accepted else []
+        labels = rough_labels(image, objects, books)
+        if start is None or not labels:
+            raise TrainingError(NOTHING_ROUGH)
+        number = self.book.log.number if self.book is not None else 0
+        details = rough_details(labels, image, mode=mode, settings=settings, after=number)
+
+        def learn(progress: Progress, job: Job) -> tuple[Adapter, TrainingReport]:
+            return adapt_from_rough(
+                labels, start=start.adapter, mode=mode, settings=settings, on_step=progress, cancel=job.cancel
+            )
+
+        return self._learn("rough", start, details, learn)
+
     def cancel_training(self) -> None:
         """Stop the training at its next step; the adapter in use stays."""
         self._quick_is_due = False
@@ -421,19 +461,33 @@ class Annotator(Classing):
             "images": sorted(book.image.identity for book in self._fitting_books() if book.notes),
         }
 
+        def learn(progress: Progress, job: Job) -> tuple[Adapter, TrainingReport]:
+            return trainer(
+                corrections,
+                start=start.adapter,
+                steps=steps,
+                learning_rate=learning_rate,
+                seed=seed,
+                settings=settings,
+                on_step=progress,
+                cancel=job.cancel,
+            )
+
+        return self._learn(mode, start, details, learn)
+
+    def _learn(
+        self,
+        mode: str,
+        start: Version,
+        details: dict[str, Any],
+        learn: Callable[[Progress, Job], tuple[Adapter, TrainingReport]],
+    ) -> TrainingReport | None:
+        """Have something learnt, beside the window; its report where it is over when this returns."""
+
         def work(progress: Progress) -> tuple[Adapter, TrainingReport]:
             details["computed"] = how_computed(get_num_threads())
             try:
-                return trainer(
-                    corrections,
-                    start=start.adapter,
-                    steps=steps,
-                    learning_rate=learning_rate,
-                    seed=seed,
-                    settings=settings,
-                    on_step=progress,
-                    cancel=job.cancel,
-                )
+                return learn(progress, job)
             finally:
                 give_memory_back()
 

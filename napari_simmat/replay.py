@@ -6,7 +6,7 @@ the journal. Where something else comes out than is written, it is told, and the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 from torch import get_num_threads
 
+from napari_simmat._annotator.rough import told_again
 from napari_simmat.annotator import Annotator, Job, run_now, title_of
 from napari_simmat.errors import AmbiguousAxesError, ProjectError, SimmatError
 from napari_simmat.images import MultiChannelImage
@@ -260,21 +261,27 @@ class _Replay:
                 "image(s), too; what came of it, if anything, is taken from the project."
             )
             return
-        settings = told.get("settings")
-        train = self._annotator.quick if told.get("mode") == "quick" else self._annotator.deep
         present = how_computed(get_num_threads())
         compute_as(told.get("computed") or {})
         try:
-            train(
-                steps=told.get("steps"),
-                learning_rate=told.get("learning_rate"),
-                seed=told.get("seed"),
-                settings=None if settings is None else Settings(**settings),
-            )
+            self._train(told)
         except SimmatError as error:
             self._tell(step, str(error))
         finally:
             compute_as(present)
+
+    def _train(self, told: Mapping[str, Any]) -> None:
+        if told.get("mode") == "rough":
+            self._annotator.adapt_from_rough(**told_again(told))
+            return
+        settings = told.get("settings")
+        train = self._annotator.quick if told.get("mode") == "quick" else self._annotator.deep
+        train(
+            steps=told.get("steps"),
+            learning_rate=told.get("learning_rate"),
+            seed=told.get("seed"),
+            settings=None if settings is None else Settings(**settings),
+        )
 
     def _end(self, step: Step) -> None:
         was_begun = self._held.training is not None

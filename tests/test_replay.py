@@ -22,6 +22,7 @@ from napari_simmat.journal import Journal, ObjectState
 from napari_simmat.journal.store import Store
 from napari_simmat.replay import replay
 from napari_simmat.training.recipes import Quick
+from napari_simmat.training.rough import RoughObject, RoughSettings
 
 KINDS = (
     "click",
@@ -101,6 +102,15 @@ def test_a_training_is_done_anew_with_what_there_was_when_it_began(scene):
     annotator.close()
     (found,) = replay(scene.with_name("balls.tif.simmat"))
     assert (found.trainings, found.accepted, found.same) == (1, 2, True)
+
+
+def test_a_training_from_rough_labels_is_done_anew(scene):
+    annotator = Annotator(open_image(scene, channel_axis=0), journal=Journal())
+    clicks = [RoughObject(points=(BALLS[n][:2],)) for n in BALLS]
+    report = annotator.adapt_from_rough(clicks, settings=RoughSettings(steps=1, windows=1, check=False))
+    annotator.close()
+    (found,) = replay(scene.with_name("balls.tif.simmat"))
+    assert (found.trainings, found.differences, found.not_repeated) == (int(report.kept), [], [])
 
 
 def test_a_training_that_learnt_from_another_image_is_not_repeated_and_that_is_said(scene, tmp_path, capsys):

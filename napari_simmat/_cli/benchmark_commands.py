@@ -24,6 +24,7 @@ from napari_simmat._cli.options import (
     Profile,
     SampleFormat,
 )
+from napari_simmat._cli.rough_command import rough
 from napari_simmat._cli.speed_command import speed
 from napari_simmat._cli.terminal import cancellable, progress, results
 
@@ -42,6 +43,7 @@ app.command(name="accuracy")(accuracy)
 app.command(name="speed")(speed)
 app.command(name="experts")(experts)
 app.command(name="next")(next_click)
+app.command(name="rough")(rough)
 
 
 @app.command(name="channels")

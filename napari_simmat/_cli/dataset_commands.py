@@ -18,9 +18,13 @@ from napari_simmat._cli.learning_options import (
     Ema,
     Epochs,
     Experts,
+    LabelKind,
+    Labels,
+    PromptCheck,
     Recipe,
     RecipeName,
     Replay,
+    Robust,
     SplitHalf,
 )
 from napari_simmat._cli.missing import Missing, adapter_without, note_what_lacks
@@ -48,6 +52,7 @@ from napari_simmat._cli.options import (
     Strategy,
     check_output,
 )
+from napari_simmat._cli.rough_learning import adapt_as_told, refuse_beside_rough
 from napari_simmat._cli.terminal import cancellable, note, progress, results
 
 if TYPE_CHECKING:
@@ -57,7 +62,13 @@ if TYPE_CHECKING:
 def finetune(
     dataset: Dataset,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT.safetensors", help="Adapter to write.")],
-    mode: Annotated[Mode, typer.Option(help="deep: through the whole encoder. quick: seconds.")] = Mode.deep,
+    mode: Annotated[
+        Mode | None,
+        typer.Option(
+            help="deep: through the whole encoder. quick: seconds. Without it deep, from rough labels quick."
+        ),
+    ] = None,
+    labels: LabelKind = Labels.masks,
     steps: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Training steps; the mode's own without it.")
     ] = None,
@@ -85,6 +96,8 @@ def finetune(
     replay: Replay = None,
     align: Align = False,
     align_steps: AlignSteps = None,
+    robust: Robust = False,
+    prompt_check: PromptCheck = True,
     model: ModelFile = None,
     checkpoint: Checkpoint = None,
     modality: Modality = None,
@@ -94,7 +107,7 @@ def finetune(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train an adapter on a folder of labelled images."""
+    """Train an adapter on a folder of labelled images, or of images with rough labels."""
     if out.suffix.lower() != ".safetensors":
         raise typer.BadParameter(f"The adapter {out} is a safetensors file; its name ends in .safetensors.")
     refuse_profile_of_adapter(profile, adapter)
@@ -105,6 +118,40 @@ def finetune(
         "channel_axis": channel_axis,
         "sample_format": sample_format,
     }
+    if labels is Labels.rough:
+        refuse_beside_rough(
+            {
+                "--recipe": recipe is not Recipe.interactive,
+                "--epochs": epochs is not None,
+                "--ema": ema is not None,
+                "--early-stopping": early_stopping is not None,
+                "--l2": l2 > 0,
+                "--split-half": split_half,
+                "--adversarial": adversarial > 0,
+                "--replay": replay is not None,
+                "--align": align,
+                "--experts": experts,
+                "--no-gate": not gate,
+            }
+        )
+        adapt_as_told(
+            dataset,
+            out,
+            reading={"limit": limit, **reading},
+            profile=profile,
+            mode="quick" if mode is None else mode.value,
+            strategy=strategy,
+            learning_rate=learning_rate,
+            steps=steps,
+            seed=seed,
+            robust=robust,
+            check=prompt_check,
+            start=lambda: load_adapter(adapter),
+            mat=mat,
+            base=lambda: load_model(model, checkpoint),
+            as_json=as_json,
+        )
+        return
     with results(as_json) as give:
         with cancellable() as cancel, progress("training") as report:
             from napari_simmat.images import chosen_profile
@@ -153,7 +200,7 @@ def finetune(
                 trained = train(
                     items,
                     replay=earlier,
-                    mode=mode.value,
+                    mode="deep" if mode is None else mode.value,
                     settings=settings,
                     start=start,
                     mat=mat,

@@ -9,6 +9,39 @@ from typing import Annotated
 import typer
 
 _PANEL = "Advanced"
+_ROUGH = "Without masks"
+
+
+class Labels(StrEnum):
+    """What is learnt from."""
+
+    masks = "masks"
+    rough = "rough"
+
+
+LabelKind = Annotated[
+    Labels,
+    typer.Option(
+        "--labels",
+        help="masks: instances/. rough: points, boxes, scribbles and outlines in prompts/STEM.json, without any mask.",
+    ),
+]
+Robust = Annotated[
+    bool,
+    typer.Option(
+        "--robust",
+        help="With --labels rough: also see degraded images as clean ones, for worse images to come.",
+        rich_help_panel=_ROUGH,
+    ),
+]
+PromptCheck = Annotated[
+    bool,
+    typer.Option(
+        "--prompt-check/--no-prompt-check",
+        help="With --labels rough: refuse prompts that fit their images no better than those of others.",
+        rich_help_panel=_ROUGH,
+    ),
+]
 
 
 class Recipe(StrEnum):

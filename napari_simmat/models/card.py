@@ -11,8 +11,8 @@ class TrainingRun(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     mode: str = Field(
-        description="'quick' (the late part, on cached features), 'deep' (MAT and whole encoder) or 'align' (the same, "
-        "without labels)."
+        description="'quick' (the late part, on cached features), 'deep' (MAT and whole encoder), 'align' (the same, "
+        "without labels) or 'rough' (from points, boxes, scribbles and outlines)."
     )
     recipe: str = Field(default="interactive", description="How it was trained: 'interactive' or 'paper'.")
     options: dict[str, bool | int | float | str] = Field(
@@ -49,6 +49,20 @@ class TrainingRun(BaseModel):
         "not explained without them, on held-out images, before.",
     )
     distance_after: float | None = Field(default=None, description="The same after.")
+    prompts_fit: float | None = Field(
+        default=None,
+        description="Rough labels: how often a pointed place is more like the others than a random place is; 0.5 by "
+        "chance.",
+    )
+    prompts_kept_before: float | None = Field(
+        default=None,
+        description="Rough labels: share of objects whose mask keeps to all that was said of them, before. No accuracy.",
+    )
+    prompts_kept_after: float | None = Field(default=None, description="The same after.")
+    anchor_iou: float | None = Field(
+        default=None,
+        description="Rough labels: the drift, as mean IoU of the masks for the prompts with those before the training.",
+    )
     kept: bool = Field(description="Whether the new version was kept.")
     reason: str = Field(description="The verdict in one sentence, for people.")
 

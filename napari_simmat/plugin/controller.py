@@ -11,7 +11,7 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_simmat.annotator import Annotator, Job, Progress, Step, title_of
-from napari_simmat.errors import SimmatError
+from napari_simmat.errors import PromptError, SimmatError
 from napari_simmat.images import ModalityProfile, MultiChannelImage
 from napari_simmat.images.profile_files import load_profile, save_profile
 from napari_simmat.inference.regions import Region, holds, is_large, region_at
@@ -26,6 +26,7 @@ from napari_simmat.plugin.image_choice import ImageChoice
 from napari_simmat.plugin.keys import CanvasKeys
 from napari_simmat.plugin.mouse import CanvasMouse
 from napari_simmat.plugin.neighbours import Neighbours
+from napari_simmat.plugin.rough_layers import rough_objects
 from napari_simmat.plugin.stage import Stage
 from napari_simmat.plugin.thumbnails import Backdrop, backdrop
 
@@ -207,6 +208,18 @@ class Controller(QObject):
     def train(self, mode: str, **settings: Any) -> None:
         """Learn from the corrections: "quick" or "deep"."""
         self.attempt(lambda: getattr(self.annotator, mode)(**settings))
+
+    def adapt_from_rough(self, **how: Any) -> None:
+        """Learn from what lies in the user's layers of points and shapes."""
+
+        def adapt() -> None:
+            layer, image = self.stage.image_layer, self.annotator.image
+            if layer is None or image is None:
+                raise PromptError("There is no image to learn from yet; open one first.")
+            objects = rough_objects(self.viewer, layer, self.stage.origin, image.shape)
+            self.annotator.adapt_from_rough(objects, **how)
+
+        self.attempt(adapt)
 
     def attribute(self, label: int | None = None) -> None:
         """See which channels an object is found by, or all objects."""

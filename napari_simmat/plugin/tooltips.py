@@ -96,6 +96,13 @@ AUTO_QUICK = (
 )
 QUICK = "Learn from your objects within seconds: only the last layers."
 DEEP = "Learn from your objects through the whole network. It takes minutes, and you can go on clicking."
+ROUGH = (
+    "Learn from clicks, boxes, lines and coarse outlines alone. Points: a red one, or one with the feature 'sign' 0, is "
+    "not the object. Rectangles are boxes, ellipses and polygons outlines, lines scribbles. The feature 'object' says "
+    "what belongs together. In a stack, what lies in this slice counts. It takes a minute or two; Undo takes it back."
+)
+ROUGH_ACCEPTED = "Of all images that this version fits. Their masks are not used, only where you clicked."
+ROBUST = "Also learn to see blurred, noisy or darker images as clean ones."
 CURVE = "How far off the model is on your objects while it learns; lower is better."
 VERDICT = (
     "Part of your objects is kept aside to judge the training; a version that is worse on them is not kept."

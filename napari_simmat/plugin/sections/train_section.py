@@ -11,6 +11,7 @@ from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.controller import Controller
 from napari_simmat.plugin.loss_curve import LossCurve
 from napari_simmat.plugin.sections.advanced import Advanced
+from napari_simmat.plugin.sections.rough_part import RoughPart
 from napari_simmat.plugin.sections.section import Section, button, small_text
 
 
@@ -33,6 +34,7 @@ class TrainSection(Section):
         self.quick = button("Quick (seconds)", tooltips.QUICK)
         self.deep = button("Deep (minutes)", tooltips.DEEP)
         self.settings = Advanced(controller)
+        self.rough = RoughPart(controller)
         self.curve = LossCurve()
         self.curve.setToolTip(tooltips.CURVE)
         self.verdict = small_text(tooltips.VERDICT)
@@ -40,6 +42,8 @@ class TrainSection(Section):
         self.verdict.hide()
         self.add_row(self.auto)
         self.add_row(self.quick, self.deep)
+        self.without_masks = self.rough.folded()
+        self.body.addWidget(self.without_masks)
         self.body.addWidget(self.settings)
         self.body.addWidget(self.curve)
         self.body.addWidget(self.verdict)

@@ -1,0 +1,120 @@
+"""Which of the model's own masks are believed.
+
+The model answers each prompt four times over: with its single mask and with three for an ambiguous prompt. The single one
+is taken unless it breaks what the user said: an answer that covers another object's click, or leaves its own, is not
+believed, however sure the model is of it. Then it is one of the others, the likeliest, or none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+LEAST_AGREEMENT = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Believed:
+    """Pseudo-labels of the objects in a window.
+
+    Attributes
+    ----------
+    masks : Tensor of bool, (N, h, w)
+        With what the user said written over them.
+    cells : Tensor of bool, (N, h, w)
+        Where they count: not where two objects claim the same cell.
+    objects : Tensor of bool, (N,)
+        Which of them are believed.
+    agreement : Tensor, (N,)
+        Mean IoU with the other views.
+    """
+
+    masks: Tensor
+    cells: Tensor
+    objects: Tensor
+    agreement: Tensor
+
+
+def believe(
+    answers: Tensor,
+    scores: Tensor,
+    known: Tensor,
+    others: list[Tensor],
+    valid: Tensor,
+    *,
+    gate: bool,
+    choose: bool,
+) -> Believed:
+    """What to learn from answers.
+
+    Parameters
+    ----------
+    answers : Tensor of bool, (N, 4, h, w)
+        The single mask first.
+    scores : Tensor, (N, 4)
+        Their predicted IoU.
+    known : Tensor of int8, (N, h, w)
+        What the user said: 1, 0 or -1 (unknown).
+    others : list of Tensor of bool, (N, 4, h, w)
+        Answers in other views of the same place, turned as these are.
+    valid : Tensor of bool, (h, w)
+        Cells that show the image.
+    gate : bool
+        Whether objects on which views disagree, or that break what the user said, are left out.
+    choose : bool
+        Whether one of the four is chosen and what the user said is written over it; else the single mask as it is.
+    """
+    answers = answers & valid
+    agreement = torch.stack([overlap(answers, other & valid) for other in others]).mean(0) if others else None
+    if agreement is None:
+        agreement = answers.new_ones(answers.shape[:2], dtype=torch.float32)
+    broken = violation(answers, known)
+    if not choose:
+        single = answers[:, 0]
+        return Believed(single, valid.expand_as(single), single.flatten(1).any(1), agreement[:, 0])
+    best = _best(answers, scores, agreement, broken)
+    rows = torch.arange(len(answers), device=answers.device)
+    masks, agreed, broke = answers[rows, best], agreement[rows, best], broken[rows, best]
+    believed = masks.flatten(1).any(1)
+    if gate:
+        believed = believed & (agreed >= LEAST_AGREEMENT) & (broke == 0)
+    contested = (masks & believed[:, None, None]).sum(0) > 1
+    cells = valid & ~(contested & masks)
+    cells, masks = cells | (known >= 0), torch.where(known >= 0, known == 1, masks)
+    return Believed(masks, cells & valid, believed, agreed)
+
+
+def _best(answers: Tensor, scores: Tensor, agreement: Tensor, broken: Tensor) -> Tensor:
+    """The single mask where it keeps to what was said; else the one of the others that does and is likeliest.
+
+    Without a reason against it the single mask is the best one off SAM's own domain (`docs/benchmarks.md`).
+    """
+    likely = agreement * scores.clamp(0.01, 1) * (broken == 0) * answers.flatten(2).any(2)
+    single = (broken[:, 0] == 0) & answers[:, 0].flatten(1).any(1)
+    return torch.where(single, torch.zeros_like(likely.argmax(1)), likely.argmax(1))
+
+
+def overlap(a: Tensor, b: Tensor) -> Tensor:
+    """IoU of masks (.., h, w); 0 where both are empty."""
+    common, either = (a & b).sum((-2, -1)), (a | b).sum((-2, -1))
+    return common / either.clamp_min(1)
+
+
+def violation(answers: Tensor, known: Tensor) -> Tensor:
+    """How far answers (N, K, h, w) break what is known (N, h, w), from 0 to 1.
+
+    The share of what is known not to be the object that is covered, or of what is known to be the object that is not,
+    whichever is larger; less than half of a disc is passed over, as the cells are coarse.
+    """
+    shares = []
+    for value in (0, 1):
+        cells = (known == value)[:, None]
+        wrong = (answers if value == 0 else ~answers) & cells
+        count = cells.sum((-2, -1))
+        share = wrong.sum((-2, -1)) / count.clamp_min(1)
+        # A click's disc has nine cells: up to four of all those of the other objects may be covered by a coarse mask.
+        slack = wrong.sum((-2, -1)) <= 4 if value == 0 else share <= 0.5
+        shares.append(torch.where(slack, torch.zeros_like(share), share))
+    return torch.maximum(*shares)
