@@ -22,6 +22,7 @@ from napari_simmat._annotator.classing import Classing
 from napari_simmat._annotator.clicking import Answer
 from napari_simmat._annotator.found import Found
 from napari_simmat._annotator.jobs import Executor, Job, Progress, run_now
+from napari_simmat._annotator.naming import NamingMasks
 from napari_simmat._annotator.notes import Note, class_of
 from napari_simmat._annotator.objects import ObjectBook
 from napari_simmat._annotator.proposing import Proposed, Review
@@ -65,7 +66,7 @@ AUTO_QUICK_FROM = 3
 Mode = Literal["quick", "deep"]
 
 
-class Annotator(Classing):
+class Annotator(NamingMasks, Classing):
     """An annotator at work on one image after the other.
 
     Corrections, labels and adapter versions of earlier images are kept when the image is switched.
@@ -195,6 +196,7 @@ class Annotator(Classing):
         if self._works_ahead:
             self._run(Job("tidy", "Tidying up", lambda _: give_memory_back(), lambda _: None))
         self._train_if_wanted()
+        self._go_on_by_text(prompt, number)
         return number
 
     def erase(self, label: int) -> None:
@@ -243,7 +245,9 @@ class Annotator(Classing):
     def clear(self) -> None:
         """Drop the prompt and its mask; accepted objects stay."""
         self._label_once_answered = None
+        prompt = self.prompt
         super().clear()
+        self._go_on_by_text(prompt, None)
 
     def _leave_prompt(self) -> None:
         self._label_once_answered = None
@@ -502,6 +506,15 @@ class Annotator(Classing):
         self.training_started.emit(mode)
         self._run(job)
         return self.reports[-1] if len(self.reports) > done else None
+
+    def _begin_training(self, mode: str) -> None:
+        self.training_started.emit(mode)
+
+    def _tell_training(self, step: int, total: int, loss: float) -> None:
+        self.training_step.emit(step, total, loss)
+
+    def _end_training(self) -> None:
+        self.training_stopped.emit("Other names are kept now; nothing had to be learnt.")
 
     def _trained(
         self, start: Version, details: dict[str, Any], result: tuple[Adapter, TrainingReport]

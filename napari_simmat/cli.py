@@ -20,6 +20,7 @@ from napari_simmat._cli import (
     doctor_command,
     embed_command,
     image_commands,
+    naming_commands,
     next_commands,
     replay_command,
 )
@@ -126,6 +127,7 @@ def demo(
 
 image_commands.register(app)
 dataset_commands.register(app)
+naming_commands.register(app)
 embed_command.register(app)
 doctor_command.register(app)
 replay_command.register(app)

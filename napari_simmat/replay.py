@@ -261,6 +261,12 @@ class _Replay:
                 "image(s), too; what came of it, if anything, is taken from the project."
             )
             return
+        if told.get("mode") == "names":
+            self._not_repeated.append(
+                f"Gesture {step.number} ({title_of(step)}) was not repeated: it learnt names from a teacher that the "
+                "project does not hold; what came of it is taken from the project."
+            )
+            return
         present = how_computed(get_num_threads())
         compute_as(told.get("computed") or {})
         try:

@@ -113,7 +113,7 @@ def test_no_qt_binding_comes_with_the_base_install_and_one_with_the_extra_all(wh
 def test_what_the_code_imports_is_what_it_declares():
     needs = [Requirement(text) for text in importlib.metadata.requires("napari-simmat") or []]
     declared = {_plain(need.name) for need in needs if not _is_extra(need)}
-    extras = ('extra == "formats"', 'extra == "benchmark"')
+    extras = ('extra == "formats"', 'extra == "benchmark"', 'extra == "clip"')
     optional = {_plain(need.name) for need in needs if str(need.marker).endswith(extras)}
     owners = importlib.metadata.packages_distributions()
     imported = set()

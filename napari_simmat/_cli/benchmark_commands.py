@@ -11,6 +11,7 @@ from napari_simmat._cli.accuracy_command import accuracy
 from napari_simmat._cli.dataset_commands import open_as_told
 from napari_simmat._cli.experts_command import experts
 from napari_simmat._cli.models import load_adapter, load_model, refuse_profile_of_adapter
+from napari_simmat._cli.names_benchmark import names
 from napari_simmat._cli.next_benchmark import next_click
 from napari_simmat._cli.options import (
     AdapterFile,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="benchmark",
-    help="Measure a model on labelled images: accuracy, channels, speed, what to click next.",
+    help="Measure a model on labelled images: accuracy, channels, speed, what to click next, names.",
     no_args_is_help=True,
 )
 
@@ -44,6 +45,7 @@ app.command(name="speed")(speed)
 app.command(name="experts")(experts)
 app.command(name="next")(next_click)
 app.command(name="rough")(rough)
+app.command(name="names")(names)
 
 
 @app.command(name="channels")

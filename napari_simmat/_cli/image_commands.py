@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -39,6 +39,7 @@ from napari_simmat.errors import SimmatError
 
 if TYPE_CHECKING:
     from napari_simmat.images import MultiChannelImage, Opened
+    from napari_simmat.models import BaseModel
 
 
 def open_as_told(
@@ -132,6 +133,14 @@ def segment(
         int | None,
         typer.Option(min=1, max=128, metavar="N", help="With --everything: clicks along the longer side."),
     ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            "--text",
+            metavar="NAME",
+            help="Instead: everything that this name fits, with an adapter that was taught names.",
+        ),
+    ] = None,
     adapter: AdapterFile = None,
     model: ModelFile = None,
     checkpoint: Checkpoint = None,
@@ -144,12 +153,13 @@ def segment(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Segment one object by clicks or a box, or everything."""
-    points = [parse_click(text) for text in click or []]
+    """Segment one object by clicks or a box, or everything, or all that a text fits."""
+    points = [parse_click(each) for each in click or []]
     corners = parse_box(box) if box is not None else None
-    if [prompt is not None, bool(points) or corners is not None, everything].count(True) != 1:
+    clicks = bool(points) or corners is not None
+    if [prompt is not None, clicks, everything, text is not None].count(True) != 1:
         raise typer.BadParameter(
-            "Give at least one --click or a --box, or else a --prompt, or else --everything."
+            "Give at least one --click or a --box, or else a --prompt, --everything or a --text."
         )
     if out.suffix.lower() not in (".tif", ".tiff"):
         raise typer.BadParameter(f"The output {out} is a label image in TIFF; its name ends in .tif.")
@@ -166,6 +176,9 @@ def segment(
         with cancellable() as cancel:
             _, image = open_as_told(paths, modality, channel_axis, sample_format, slice_, part)
             wanted = chosen_profile(profile, image) if profile is not None else None
+            if text is not None:
+                _segment_text(image, text, adapter, load_model(model, checkpoint), out, give)
+                return
             from napari_simmat._cli.prompt import clicked, recorded
             from napari_simmat.inference import Segmenter, region_around
             from napari_simmat.inference.regions import refuse_large
@@ -219,6 +232,26 @@ def segment(
     if not as_json:
         print(f"{out}: {int(mask.sum())} pixels, predicted IoU {answer.score:.2f}")
     tell_assumptions(image)
+
+
+def _segment_text(
+    image: MultiChannelImage,
+    text: str,
+    adapter: Path | None,
+    base: BaseModel | None,
+    out: Path,
+    give: Callable[[dict[str, Any]], None],
+) -> None:
+    from napari_simmat._cli.naming_commands import segment_text
+    from napari_simmat.exporters import export
+
+    labels, scores, segmenter = segment_text(image, text, load_adapter(adapter), base)
+    if not scores:
+        raise SimmatError(f"The model finds no {text!r} there, so nothing was written; try another name.")
+    export(labels, image, "tiff", out)
+    found = {"out": str(out), "objects": len(scores), "scores": scores, "device": segmenter.device_name}
+    give({"text": text, **found})
+    note(f"{out}: {len(scores)} objects for {text!r}")
 
 
 def export_labels(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -124,8 +126,9 @@ class Prompt:
         return self.points, self.labels, self.choices, self.box, mask
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; a mask to start from is not kept."""
-        return {
+        """Plain data for JSON; a mask to start from is rounded to half precision."""
+        told = {} if self.mask is None else {"mask": _packed(self.mask)}
+        return told | {
             "points": [list(p) for p in self.points],
             "labels": list(self.labels),
             "box": None if self.box is None else list(self.box),
@@ -147,13 +150,35 @@ class Prompt:
             if box is not None and len(box) != 4:
                 raise ValueError(f"a box has 4 numbers, got {len(box)}")
             return cls(
+                mask=None if data.get("mask") is None else _unpacked(data["mask"]),
                 points=tuple((float(y), float(x)) for y, x in data.get("points", ())),
                 labels=tuple(int(label) for label in data.get("labels", ())),
                 box=box,
                 candidate=data.get("candidate"),
                 choices=tuple(data.get("choices", ())),
             )
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, zlib.error) as error:
             raise PromptError(
                 f"These are not the data of a prompt ({error}); expected points, labels, box, candidate and choices."
             ) from error
+
+
+_LONGEST = 1024  # rows or columns of a mask to start from
+
+
+def _packed(mask: NDArray[np.float32]) -> dict[str, Any]:
+    """A mask to start from as plain data: tens of kB, a few where its values are few."""
+    half = np.ascontiguousarray(mask, "<f2")
+    return {"shape": list(half.shape), "packed": base64.b64encode(zlib.compress(half.tobytes(), 6)).decode()}
+
+
+def _unpacked(told: Mapping[str, Any]) -> NDArray[np.float32]:
+    """What `_packed` gave; what was packed to be larger than its shape is not unpacked."""
+    rows, columns = (int(n) for n in told["shape"])
+    if not (0 < rows <= _LONGEST and 0 < columns <= _LONGEST):
+        raise ValueError(f"a mask of {rows} x {columns} cells")
+    size = 2 * rows * columns
+    content = zlib.decompressobj().decompress(base64.b64decode(told["packed"], validate=True), size + 1)
+    if len(content) != size:
+        raise ValueError(f"a mask of {len(content)} bytes for {rows} x {columns} cells")
+    return np.frombuffer(content, "<f2").reshape(rows, columns).astype(np.float32)

@@ -23,6 +23,7 @@ from napari_simmat.plugin.sections.export_section import ExportSection
 from napari_simmat.plugin.sections.history_section import HistorySection
 from napari_simmat.plugin.sections.image_section import ImageSection
 from napari_simmat.plugin.sections.model_section import ModelSection
+from napari_simmat.plugin.sections.names_section import NamesSection
 from napari_simmat.plugin.sections.next_section import NextSection
 from napari_simmat.plugin.sections.profile_section import ProfileSection
 from napari_simmat.plugin.sections.prompt_section import PromptSection
@@ -63,6 +64,7 @@ class SimmatPanel(QWidget):
         self.accept = AcceptSection(controller)
         self.train = TrainSection(controller)
         self.attribution = AttributionSection(controller, lambda: self.accept.chosen)
+        self.names = NamesSection(controller)
         self.export = ExportSection(controller)
         self.next = NextSection(controller)
         self.classes = ClassesSection(controller)
@@ -97,6 +99,7 @@ class SimmatPanel(QWidget):
             self.history,
             self.train,
             self.attribution,
+            self.names,
             self.export,
         )
 

@@ -167,3 +167,22 @@ EXPERTS = (
     "Each group of channels learns a model of its own, beside one for all together, so that masks stay good where a "
     "group is missing. Takes as many times longer as there are groups, and once more."
 )
+
+NAMES_FOLD = "What objects may be called, by text or after the objects that you named; and finding objects by their name."
+NAMES = "What objects may be called, with commas between. A CLIP turns each into the text that objects are compared with."
+TEACH = (
+    "Choose a CLIP that you have (OpenCLIP: a folder or a checkpoint). The adapter learns what it says of the images and "
+    "objects of this session, which takes minutes. Nothing is asked from the network; afterwards no CLIP is needed."
+)
+TAUGHT = (
+    "Who taught the adapter in use, and the names whose text it keeps; and what a teacher sees of the image."
+)
+FIND_NAMES = (
+    "Find what each object is most like: by text, of the names above or of all, where the adapter was taught some; else "
+    "objects without a class are compared with those that you named."
+)
+TAKE_NAMES = "Give each object in the table the name that is shown as its class. Undo takes all of them back."
+HOW_NAMED = "Whether objects were compared with texts, or with objects that you named yourself."
+NAME_TABLE = "Click on a row to choose its object. A similarity is a cosine, no probability."
+TEXT = "Everything on the image that this name fits is proposed, one mask after the other."
+BY_TEXT = "Propose masks for this name: accept (which also gives it the name) or reject each."
