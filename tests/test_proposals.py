@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,19 +79,18 @@ def test_the_same_seed_proposes_the_same(segmenter):
         assert (a == b).all()
 
 
-def test_a_complete_image_says_that_there_is_nothing_else(segmenter):
-    """The same two balls, accepted as all there are or as two of some."""
+def test_a_complete_image_and_a_rejection_say_that_there_is_nothing(segmenter):
+    """The same two balls, accepted as two of some, as all there are, and with another one rejected."""
     seen = seen_by(segmenter)
+    some = lesson_of(segmenter, labels_of(1, 3))
+    row, column = (round(v) for v in seen.to_cells(*BALLS[2][:2]))
     heats = []
-    for is_complete in (False, True):
-        lesson = lesson_of(segmenter, labels_of(1, 3), is_complete=is_complete)
-        heat = learn_to_propose([lesson], steps=STEPS, threshold=0.5).head(
-            seen.embedding[None], seen.picture[None]
-        )
-        row, column = (round(v) for v in seen.to_cells(*BALLS[2][:2]))
-        heats.append(float(heat[0, row, column].detach().sigmoid()))
+    for lesson in (some, replace(some, is_complete=True), replace(some, rejected=[BALLS[2][:2]])):
+        head = learn_to_propose([lesson], steps=STEPS, threshold=0.5).head
+        heat = head(seen.embedding[None], seen.picture[None])[0, row, column]
+        heats.append(float(heat.detach().sigmoid()))
 
-    assert heats[1] < heats[0] / 2
+    assert max(heats[1:]) < heats[0] / 2
 
 
 def test_cells_and_pixels_are_the_same_places(segmenter):
@@ -280,6 +280,8 @@ def test_a_review_ranks_objects_until_they_are_others(image):
     doubts = [doubt for _, doubt in review.doubts]
     assert doubts == sorted(doubts, reverse=True)
     assert review.mean == pytest.approx(np.mean(doubts))
+    annotator.name_objects([1], "ball")
+    assert annotator.review is review
     annotator.erase(2)
     assert annotator.review is None
     assert heard[-1] is None

@@ -389,14 +389,27 @@ class Proposing(Grouping):
             self._did(objects=True)
 
     def _what_is_reviewed(self) -> tuple[Any, ...]:
+        """The adapter and the masks, whatever the objects are called."""
         notes = {} if self.book is None else self.book.notes
-        return self.versions.current, tuple(notes.values())
+        return self.versions.current, [(label, note.crop) for label, note in sorted(notes.items())]
+
+    def _is_reviewed(self) -> bool:
+        """Whether the review is still of what there is."""
+        (version, masks), (now, present) = self._review_of or (None, []), self._what_is_reviewed()
+        return (
+            version is now
+            and len(masks) == len(present)
+            and all(a == b and one is two for (a, one), (b, two) in zip(masks, present, strict=True))
+        )
 
     def _did(self, *, objects: bool = False) -> None:
         super()._did(objects=objects)
         if self.proposed is not None:
             self.proposals_changed.emit()
-        if self.review is not None and self._review_of != self._what_is_reviewed():
+        self._drop_old_review()
+
+    def _drop_old_review(self) -> None:
+        if self.review is not None and not self._is_reviewed():
             self.review = None
             self.reviewed.emit(None)
 
@@ -411,6 +424,7 @@ class Proposing(Grouping):
 
     def _encoded(self, version: Version | None, segmenter: Segmenter) -> None:
         super()._encoded(version, segmenter)
+        self._drop_old_review()
         if self.proposed is not None and self.proposed.how == "everything":
             self.drop_proposals()  # the masks of another adapter
 
