@@ -124,9 +124,9 @@ def learn_to_propose(
     watch = Watch(on_step, cancel, total=steps * (len(parts) + 1))
     heats: list[float] = []
     for rest, left_out in parts:
-        head = _fit(rest, steps, seed, watch)
+        head = _fit(rest, size, steps, seed, watch)
         heats += [heat for lesson in left_out for heat in _heats_of_objects(head, lesson, radius, blur)]
-    head = _fit(lessons, steps, seed, watch)
+    head = _fit(lessons, size, steps, seed, watch)
     if threshold is None:
         threshold = float(np.quantile(heats, 1 - FOUND))
     return Proposer(head, threshold, radius, blur, count)
@@ -161,10 +161,10 @@ def _size(lesson: Lesson, crop: NDArray[np.bool_]) -> float:
     return float(np.sqrt(np.count_nonzero(crop) * sy * sx))
 
 
-def _fit(lessons: Sequence[Lesson], steps: int, seed: int, watch: Watch) -> HeatHead:
+def _fit(lessons: Sequence[Lesson], size: float, steps: int, seed: int, watch: Watch) -> HeatHead:
     with seeded(seed):
         head = HeatHead(lessons[0].seen.picture.shape[0]).train()
-    goals = [_goal(lesson) for lesson in lessons]
+    goals = [_goal(lesson, size) for lesson in lessons]
     optimizer = torch.optim.AdamW(head.parameters(), lr=LEARNING_RATE, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.1)
     rng = np.random.default_rng(seed)
@@ -195,7 +195,8 @@ def _loss(logits: Tensor, heat: Tensor, weight: Tensor) -> Tensor:
     return (trusted * entropy).sum() / heat.sum().clamp_min(1)
 
 
-def _goal(lesson: Lesson) -> _Goal:
+def _goal(lesson: Lesson, usual: float) -> _Goal:
+    """What is to be learnt of an image, where objects have usually this size in pixels of the frame."""
     seen = lesson.seen
     rows, columns = (2 * n for n in seen.embedding.shape[1:])
     heat = np.zeros((rows, columns), np.float32)
@@ -213,7 +214,7 @@ def _goal(lesson: Lesson) -> _Goal:
         _know(weight, seen, window, crop, _MARGIN * size)
     for point in lesson.rejected:
         cy, cx = seen.to_cells(*point)
-        near = (y - cy) ** 2 + (x - cx) ** 2 <= 4
+        near = (y - cy) ** 2 + (x - cx) ** 2 <= max(2.0, _SPREAD * usual / CELL) ** 2
         weight[near] = 1.0
     return _Goal(torch.from_numpy(heat)[None], torch.from_numpy(weight)[None])
 
