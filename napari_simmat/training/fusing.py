@@ -2,9 +2,9 @@
 
 It learns how good each member's own answers are. The members are done, so they answer clicks in some windows once, as
 they are and once more with the sensor of one group failing by a random amount, which is what the gate is to notice. Of
-the members at hand the gate is to trust each by exp(10 IoU): one that is better by a tenth gets e times as much. It looks
-at the mean embeddings alone, so the fit itself takes no time. In each of its steps groups are dropped at random, never
-all (modality dropout); all together is there only where all groups are.
+the members at hand the gate is to trust each by exp(20 IoU): one that is better by a twentieth gets e times as much. It
+looks at the mean embeddings alone, so the fit itself takes no time. In each of its steps groups are dropped at random,
+never all (modality dropout); all together is there only where all groups are.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ WINDOWS = 16
 DROPOUT = 0.3
 """How often each group is dropped."""
 
-_TRUST = 10.0
+_TRUST = 20.0
 _FIT = 300  # steps
 _RATE = 0.02
 _DECAY = 1e-3
@@ -117,7 +117,7 @@ def fuse(
 
 
 def _ask(model: AdaptedSam, name: str, channels: Sequence[int], seen: _Seen) -> None:
-    """Have a member answer one click on each object of a window; note its mean embedding and IoU (of probabilities)."""
+    """Have a member answer one click on each object of a window; note its mean embedding and IoU."""
     device = next(model.sam.mask_decoder.parameters()).device
     window = seen.window
     x = seen.x[list(channels)][None].to(device, memory_format=torch.channels_last)
@@ -127,11 +127,11 @@ def _ask(model: AdaptedSam, name: str, channels: Sequence[int], seen: _Seen) -> 
         points = in_frame([first_click(mask) for mask in window.masks], window.offset, device)
         labels = torch.ones(len(window.masks), 1, device=device)
         logits, _ = decoder.answer(decoder.ground(embedding, window.offset), points=points, labels=labels)
-        p, target = logits[:, :1].float().sigmoid(), targets_of(window.masks, device)
-        overlap = (p * target).sum((1, 2, 3))
-        union = (p + target - p * target).sum((1, 2, 3))
+        found, wanted = logits[:, :1] > 0, targets_of(window.masks, device) > 0.5
+        overlap = (found & wanted).sum((1, 2, 3))
+        union = (found | wanted).sum((1, 2, 3)).clamp_min(1)
     seen.means[name] = embedding.mean((2, 3))[..., None, None].cpu()
-    seen.ious[name] = float((overlap / union.clamp_min(1e-6)).mean())
+    seen.ious[name] = float((overlap / union).mean())
 
 
 def failing(x: Tensor, channels: Sequence[int], rng: np.random.Generator) -> Tensor:
