@@ -23,6 +23,7 @@ from napari_simmat.inference.kept import kept_embeddings
 from napari_simmat.inference.ready import ready
 from napari_simmat.models import AdaptedSam, Adapter, BaseModel
 from napari_simmat.models.decoder import PromptDecoder
+from napari_simmat.models.encoders import STRIDE
 from napari_simmat.models.experts import channels_of, gate_of, member, members_at_hand
 
 __all__ = ["Look", "Sight", "look_at", "lookers"]
@@ -152,6 +153,8 @@ class SeveralSights(Sight):
 
     def __init__(self, look: Look, adapter: Adapter) -> None:
         self._gate = gate_of(adapter).requires_grad_(False).to(look.device)
+        height, width = (-(-n // STRIDE) for n in look.frame.shape)
+        self._shown = height, width
         self._sights: dict[str, Sight] = {}
         for name in members_at_hand(adapter, look.image):
             own = member(adapter, name, look.image)
@@ -169,8 +172,8 @@ class SeveralSights(Sight):
     def embedding(self) -> Tensor:
         """Of the kept embeddings of each; their weights are known afterwards."""
         each = {name: sight.embedding() for name, sight in self._sights.items()}
-        self.weights = dict(zip(each, self._gate.weights(each).tolist(), strict=True))
-        fused: Tensor = self._gate(each)
+        self.weights = dict(zip(each, self._gate.weights(each, self._shown).tolist(), strict=True))
+        fused: Tensor = self._gate(each, self._shown)
         return fused.contiguous(memory_format=torch.channels_last)
 
     def close_up(self, view: CloseUp) -> Tensor:

@@ -70,19 +70,22 @@ class Gate(nn.Module):
             groups = len(self.members) - 1
             self.bias.data[self.members.index(TOGETHER)] = math.log(groups)
 
-    def weights(self, embeddings: Mapping[str, Tensor]) -> Tensor:
+    def weights(self, embeddings: Mapping[str, Tensor], shown: tuple[int, int] | None = None) -> Tensor:
         """What the gate gives each member at hand, in their order; they sum to one.
 
         Parameters
         ----------
         embeddings : mapping of str to Tensor, (1, 256, h, w)
             Of the members at hand.
+        shown : (int, int), optional
+            So many rows and columns of them show the image; beyond, the frame is filled up with nothing.
         """
+        height, width = shown or (None, None)
         rows = [self.members.index(name) for name in embeddings]
-        means = torch.stack([e.float().mean((0, 2, 3)) for e in embeddings.values()])
+        means = torch.stack([e[..., :height, :width].float().mean((0, 2, 3)) for e in embeddings.values()])
         return torch.softmax((self.weight[rows] * means).sum(1) + self.bias[rows], 0)
 
-    def forward(self, embeddings: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, embeddings: Mapping[str, Tensor], shown: tuple[int, int] | None = None) -> Tensor:
         """The embedding (1, 256, h, w) that is answered on."""
         names, listed = list(embeddings), list(embeddings.values())
         if len(listed) == 1:
@@ -91,7 +94,7 @@ class Gate(nn.Module):
         if TOGETHER in names:
             mean.fill_(0.5 / (len(names) - 1))
             mean[names.index(TOGETHER)] = 0.5
-        shares = 0.5 * mean + 0.5 * self.weights(embeddings)
+        shares = 0.5 * mean + 0.5 * self.weights(embeddings, shown)
         return torch.stack([s * e for s, e in zip(shares, listed, strict=True)]).sum(0)
 
 

@@ -1,7 +1,7 @@
 """The gate of modality experts: what it learns from, and how.
 
 It learns how good each member's own answers are. The members are done, so they answer clicks in some windows once, as
-they are and once more with the sensor of one group failing by a random amount, which is what the gate is to notice. Of
+they are and again with the sensor of each group failing by a random amount, which is what the gate is to notice. Of
 the members at hand the gate is to trust each by exp(20 IoU): one that is better by a twentieth gets e times as much. It
 looks at the mean embeddings alone, so the fit itself takes no time. In each of its steps groups are dropped at random,
 never all (modality dropout); all together is there only where all groups are.
@@ -90,29 +90,29 @@ def fuse(
     built = {name: member(adapter, name).build(base) for name in names}
     scenes = scenes_of(built[names[-1]], adapter, corrections)
     chosen = np.resize(rng.permutation(len(scenes)), windows)
-    pairs: list[tuple[_Seen, _Seen, str]] = []
+    pairs: list[tuple[_Seen, dict[str, _Seen]]] = []
     for k in chosen:
         window = scenes.draw(rng, int(k))
         window = Window(window.x, window.masks[:prompts], window.offset)
-        group = groups[int(rng.integers(len(groups)))]
-        noisy = failing(window.x, channels_of(adapter.profile, group), rng)
-        pairs.append((_Seen(window, window.x), _Seen(window, noisy), group))
+        noisy = {g: failing(window.x, channels_of(adapter.profile, g), rng) for g in groups}
+        pairs.append((_Seen(window, window.x), {g: _Seen(window, x) for g, x in noisy.items()}))
     for model in built.values():
         freeze(model)
     losses = []
-    for clean, broken, group in pairs:
+    for clean, broken in pairs:
         watch.check()
         for name, model in built.items():
             channels = channels_of(adapter.profile, name)
             _ask(model, name, channels, clean)
-            if name in (group, TOGETHER):
-                _ask(model, name, channels, broken)
-            else:
-                broken.means[name], broken.ious[name] = clean.means[name], clean.ious[name]
+            for group, seen in broken.items():
+                if name in (group, TOGETHER):
+                    _ask(model, name, channels, seen)
+                else:
+                    seen.means[name], seen.ious[name] = clean.means[name], clean.ious[name]
         losses.append(1 - float(np.mean(list(clean.ious.values()))))
         watch.step(losses[-1])
-    seen = [each for pair in pairs for each in pair[:2]]
-    fit(gate, [each.means for each in seen], [each.ious for each in seen], rng)
+    everything = [each for clean, broken in pairs for each in (clean, *broken.values())]
+    fit(gate, [each.means for each in everything], [each.ious for each in everything], rng)
     return losses
 
 
