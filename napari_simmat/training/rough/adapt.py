@@ -38,7 +38,7 @@ from napari_simmat.training.trainer import Turn, train
 from napari_simmat.training.watch import Watch
 
 FOCAL, CLICKS, BOX, ROBUST = 20.0, 1.0, 1.0, 1.0
-_MOST_OBJECTS = 5  # that are asked for in one step
+_MOST_OBJECTS = 8  # that are asked for in one step
 
 
 @dataclass(eq=False)

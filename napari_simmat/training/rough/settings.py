@@ -43,7 +43,7 @@ class RoughSettings:
     robust: bool = False
     check: bool = True
     judge: bool = True
-    windows: int = 12
+    windows: int = 24
 
     def told(self) -> dict[str, bool | int | float | str]:
         """What differs from the defaults, beside what a report tells anyway."""
