@@ -52,6 +52,10 @@ def test_figures_are_those_of_the_scores():
     told = table(report)
     assert "| a | NIR | 0.500 | 0.500 | 0.600 | +0.100 |" in told
     assert "One group missing: +0.200 (+0.200 to +0.200)" in told
+    assert "rank correlation: +0.00 (a -1.00, b +1.00)" in told
+    unheard = report_of([trial().model_copy(update={"noise": []})], PLAN)
+    assert unheard.noise is None
+    assert "Noise" not in table(unheard)
 
 
 def test_a_weight_that_never_changes_follows_no_noise():

@@ -28,7 +28,9 @@ class SetReport(Model):
     )
     full: float = Field(description="Experts minus one model with all groups.")
     missing: float = Field(description="The same with one group missing, mean over the groups.")
-    noise: float = Field(description="Rank correlation of the noise in a group and its weight, mean.")
+    noise: float | None = Field(
+        description="Rank correlation of the noise in a group and its weight, mean; none: not measured."
+    )
 
 
 class Report(Model):
@@ -43,7 +45,7 @@ class Report(Model):
     missing_ci95: Interval
     missing_over_mean: float = Field(description="Experts minus plain mean with one group missing.")
     full_over_mean: float = Field(description="Experts minus plain mean with all groups.")
-    noise: float = Field(description="Rank correlation of noise and weight, mean over sets.")
+    noise: float | None = Field(description="Rank correlation of noise and weight, mean over sets.")
 
 
 def report_of(trials: Sequence[Trial], plan: Plan) -> Report:
@@ -51,6 +53,7 @@ def report_of(trials: Sequence[Trial], plan: Plan) -> Report:
     names = list(dict.fromkeys(trial.set for trial in trials))
     by_set = {name: [trial for trial in trials if trial.set == name] for name in names}
     sets = [_set_report(name, found) for name, found in by_set.items()]
+    heard = [each.noise for each in sets if each.noise is not None]
     gains = {
         (kind, other): [_gain(found, other, kind) for found in by_set.values()]
         for kind in ("full", "missing")
@@ -66,7 +69,7 @@ def report_of(trials: Sequence[Trial], plan: Plan) -> Report:
         missing_ci95=_interval(gains["missing", ROWS[0]]),
         missing_over_mean=_mean(gains["missing", ROWS[1]]),
         full_over_mean=_mean(gains["full", ROWS[1]]),
-        noise=float(np.mean([each.noise for each in sets])),
+        noise=float(np.mean(heard)) if heard else None,
     )
 
 
@@ -88,7 +91,7 @@ def _set_report(name: str, trials: Sequence[Trial]) -> SetReport:
         miou=miou,
         full=gains["full"],
         missing=gains["missing"],
-        noise=float(np.mean(scores)) if scores else 0.0,
+        noise=float(np.mean(scores)) if scores else None,
     )
 
 
@@ -135,10 +138,12 @@ def table(report: Report) -> str:
         f"({report.full_ci95[0]:+.3f} to {report.full_ci95[1]:+.3f}), minus plain mean {report.full_over_mean:+.3f}.",
         f"One group missing: {report.missing:+.3f} ({report.missing_ci95[0]:+.3f} to {report.missing_ci95[1]:+.3f}), "
         f"minus plain mean {report.missing_over_mean:+.3f}.",
-        f"Noise in a group against its weight, rank correlation: {report.noise:+.2f} ("
-        + ", ".join(f"{each.name} {each.noise:+.2f}" for each in report.sets)
-        + ").",
     ]
+    heard = [f"{each.name} {each.noise:+.2f}" for each in report.sets if each.noise is not None]
+    if report.noise is not None:
+        lines.append(
+            f"Noise in a group against its weight, rank correlation: {report.noise:+.2f} ({', '.join(heard)})."
+        )
     return "\n".join(lines)
 
 
