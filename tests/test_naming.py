@@ -49,7 +49,7 @@ def teacher():
 def scenes():
     """To learn from, and of combinations that nobody has shown."""
     rng = np.random.default_rng(0)
-    return _scenes(WORDS.learnt, 6, PLAN, rng, 9), _scenes(WORDS.held_out, 3, PLAN, rng, 4)
+    return _scenes(WORDS.learnt, 5, PLAN, rng, 9), _scenes(WORDS.held_out, 3, PLAN, rng, 4)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def taught(teacher, scenes):
         [(scene.image, scene.masks) for scene in scenes[0]],
         teacher,
         [each.name for each in WORDS.held_out],
-        schedule=Schedule(head=120, sizes=4, side=448, other_sides=(224,), rate=3e-3),
+        schedule=Schedule(head=90, sizes=3, side=448, other_sides=(224,), rate=3e-3),
         config=SMALL,
         templates=SENTENCES,
     )

@@ -134,7 +134,7 @@ class NamingMasks(Attributing):
             if start.suits(book.image) and (book.notes or book is self.book)
         ]
         device = self._device
-        plan = schedule or (Schedule(encoder=100) if encoder else None)
+        plan = schedule or Schedule.usual(len(images), encoder=100 if encoder else 0)
         details: dict[str, Any] = {"mode": "names", "names": list(names), "seed": seed}
 
         def work(progress: Progress) -> tuple[Adapter, TrainingReport | None]:

@@ -108,7 +108,7 @@ def teach(
                 start.fits(image)
                 if automatic and len(masks) < 4:
                     masks += automatic_masks(Segmenter(image, adapter=start, model=base))
-            plan = Schedule(head=steps or min(400, 100 + 20 * len(pupils)), encoder=encoder, keep=keep)
+            plan = Schedule.usual(len(pupils), steps=steps, encoder=encoder, keep=keep)
             view = view_of(pupils[0][0])
             note(f"The teacher {teacher.name} sees {view}.")
             made, told = learn(

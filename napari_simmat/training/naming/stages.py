@@ -29,6 +29,7 @@ from napari_simmat.training.watch import Watch
 
 __all__ = ["Schedule", "head_alone", "head_and_encoder", "lesson_loss"]
 
+_MOST_STEPS = 400
 _BATCH = 4  # images of a step of the head alone
 _WHOLE = 0.2  # of the loss
 _THINNED = 0.5  # share of regions of which only some cells are looked at
@@ -68,10 +69,13 @@ class Schedule:
     side: int = 0
     other_sides: tuple[int, ...] = (448, 672)
 
-    @property
-    def total(self) -> int:
-        """Steps of all stages."""
-        return self.head + self.encoder + self.sizes
+    @classmethod
+    def usual(
+        cls, images: int, *, steps: int | None = None, encoder: int = 0, keep: float = 10.0
+    ) -> Schedule:
+        """As long as so many images ask for, or so many steps of the head alone."""
+        head = min(_MOST_STEPS, 100 + 20 * images) if steps is None else steps
+        return cls(head=head, encoder=encoder, sizes=max(1, head // 5), keep=keep)
 
 
 def lesson_loss(

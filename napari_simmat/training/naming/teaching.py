@@ -33,8 +33,6 @@ Pupil = tuple[MultiChannelImage, Sequence[NDArray[np.bool_]]]
 STRATEGY = "lora:decoder=no,stages=late"
 """What of the encoder is trained, where it is."""
 
-_MOST_STEPS = 400
-
 
 def teach(
     pupils: Sequence[Pupil],
@@ -96,7 +94,7 @@ def teach(
         start = Adapter.untrained([image for image, _ in pupils], base=base)
     for image, _ in pupils:
         start.fits(image)
-    plan = schedule or Schedule(head=min(_MOST_STEPS, 100 + 20 * len(pupils)))
+    plan = schedule or Schedule.usual(len(pupils))
     watch = Watch(on_step, cancel)
     lessons: list[Lesson] = []
     for image, masks in pupils:
