@@ -16,7 +16,8 @@ if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.env
 
 from qtpy.QtCore import QPoint, Qt, QTimer
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QPushButton, QWidget
+from qtpy.QtWidgets import QPushButton, QScrollArea, QWidget
+from superqt import QCollapsible
 
 from napari_simmat.images import open_labels
 from napari_simmat.inference import Prompt, Segmenter
@@ -220,6 +221,13 @@ def test_nothing_in_the_panel_is_cut_off(window):
     for button in window.panel.findChildren(QPushButton):
         if button.isVisible():
             assert button.fontMetrics().horizontalAdvance(button.text()) <= button.width(), button.text()
+
+    for fold in window.panel.findChildren(QCollapsible):
+        fold.expand(animate=False)
+    window.qtbot.wait(100)
+    area = window.panel.findChild(QScrollArea)
+    assert area.verticalScrollBar().isVisible()  # which takes some of the width
+    assert area.horizontalScrollBar().maximum() == 0
 
 
 def test_keys_do_what_the_buttons_say(window):

@@ -102,7 +102,7 @@ class ProfileSection(QWidget):
         limits.setStretch(0, 3)
         limits.setStretch(1, 3)
         limits.setStretch(2, 3)
-        self.method.setMinimumWidth(112)
+        self.method.setMinimumWidth(104)
         self.everywhere.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         inside = QWidget()
         column = QVBoxLayout(inside)
@@ -317,7 +317,7 @@ def _number(tooltip: str) -> QDoubleSpinBox:
     made.setKeyboardTracking(False)
     calm(made)
     made.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-    made.setMinimumWidth(60)
+    made.setMinimumWidth(54)
     made.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
     return made
 
