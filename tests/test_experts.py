@@ -25,6 +25,7 @@ from napari_simmat.models.experts import (
     member,
     missing_in_words,
     put_together,
+    shares_of_groups,
     without,
 )
 from napari_simmat.training import Correction, Corrections, Settings, deep, quick
@@ -319,3 +320,11 @@ def test_the_gate_learns_to_trust_who_is_good_and_hears_that_a_sensor_fails():
     falling = [weights(a=much, all_together=much)["a"] for much in (0, 0.3, 0.6, 1)]
     assert falling == sorted(falling, reverse=True)
     assert weights(a=1, all_together=1)["b"] > 0.5
+
+
+def test_groups_are_compared_as_if_all_together_were_not():
+    """All together leaves more to every group where one fails, so a group is told from the others, not from it."""
+    assert shares_of_groups({"a": 0.01, "b": 0.03, TOGETHER: 0.96}) == pytest.approx({"a": 0.25, "b": 0.75})
+    assert shares_of_groups({"a": 0.04, "b": 0.36, TOGETHER: 0.6}) == pytest.approx({"a": 0.1, "b": 0.9})
+    assert shares_of_groups({"a": 0.0, "b": 0.0, TOGETHER: 1.0}) == {"a": 0.5, "b": 0.5}
+    assert shares_of_groups({"a": 1.0}) == {"a": 1.0}

@@ -49,7 +49,7 @@ def test_a_tick_leaves_a_group_out_and_names_can_be_given(open_panel, scene, tmp
     window.until(lambda: bool(annotator.segmenter.weights) and not annotator.is_busy)
     assert row.isVisible()
     assert [tick.text() for tick in row.ticks.values()] == ["red", "NIR"]
-    assert row.weights.text() == "gate: red 25 %, NIR 25 %, all together 50 %"
+    assert row.weights.text() == "gate: red 50 %, NIR 50 %; all together 50 %"
 
     row.ticks["NIR"].click()
     window.until(lambda: set(annotator.segmenter.weights) == {"red"} and not annotator.is_busy)

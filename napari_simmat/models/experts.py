@@ -45,6 +45,7 @@ __all__ = [
     "members_at_hand",
     "missing_in_words",
     "put_together",
+    "shares_of_groups",
     "without",
 ]
 
@@ -96,6 +97,23 @@ class Gate(nn.Module):
             mean[names.index(TOGETHER)] = 0.5
         shares = 0.5 * mean + 0.5 * self.weights(embeddings, shown)
         return torch.stack([s * e for s, e in zip(shares, listed, strict=True)]).sum(0)
+
+
+def shares_of_groups(weights: Mapping[str, float]) -> dict[str, float]:
+    """How a gate's weights are shared among the groups; they sum to one.
+
+    The softmax over the groups that are there, as if all together were not. It tells how sensors compare: all together
+    sees every one of them, and what it loses when one fails goes to all groups, also to that one.
+
+    Parameters
+    ----------
+    weights : mapping of str to float
+        Of the members at hand.
+    """
+    groups = {name: weight for name, weight in weights.items() if name != TOGETHER}
+    whole = sum(groups.values())
+    # Where all together takes all, down to the last digit, nothing is known of the groups.
+    return {n: w / whole if whole > 0 else 1 / len(groups) for n, w in groups.items()}
 
 
 def begin_experts(

@@ -156,8 +156,8 @@ GROUPS = (
 )
 NO_GROUP = "This image has no such channels, so the model looks at the others alone."
 GATE = (
-    "How much the model listens to each expert in this image. '{together}' sees all channels at once, and only while no "
-    "group is missing."
+    "How the experts of the groups compare in this image: a sensor that fails gets less. '{together}' sees all channels, "
+    "only while no group is missing; so much of what is listened to goes to it."
 )
 GROUP = (
     "Channels of a group are there or missing together, and get one expert. Choose a group or type a name of your own; "

@@ -1,4 +1,8 @@
-"""Whether the gate hears that a sensor fails: its weight for a group while noise is added to that group's channels."""
+"""Whether the gate hears that a sensor fails: its weight for a group while noise is added to that group's channels.
+
+Taken is the weight among the groups. Beside all together a group may rise while it fails, since all together hears the
+same noise and leaves more to all of them.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from scipy.stats import spearmanr
 from napari_simmat.images import MultiChannelImage
 from napari_simmat.inference import Segmenter
 from napari_simmat.models import Adapter, BaseModel
+from napari_simmat.models.experts import shares_of_groups
 
 __all__ = ["LEVELS", "NoiseScore", "own_channels", "weights_under_noise"]
 
@@ -28,7 +33,7 @@ class NoiseScore(Model):
     image: str
     group: str
     levels: tuple[float, ...] = Field(description="Noise in standard deviations of the channel.")
-    weights: tuple[float, ...] = Field(description="What the gate gave the group's expert at each.")
+    weights: tuple[float, ...] = Field(description="The group's share among the groups at each.")
 
     @property
     def correlation(self) -> float:
@@ -55,7 +60,7 @@ def weights_under_noise(
     device: str | None = None,
     seed: int = 0,
 ) -> list[NoiseScore]:
-    """The gate's weights of each group while its sensor's noise grows.
+    """The gate's weights of each group, among the groups, while its sensor's noise grows.
 
     White noise is added to the pixels of the image, as a sensor would, before anything is computed from them; the same
     noise at each level, only stronger.
@@ -73,6 +78,6 @@ def weights_under_noise(
             data[channels] += level * spread * noise
             noisy = replace(image, data=data, levels=(), stored=None)
             seen = Segmenter(noisy, adapter=adapter, model=base, device=device)
-            weights.append(seen.weights[group])
+            weights.append(shares_of_groups(seen.weights)[group])
         found.append(NoiseScore(image=image.name, group=group, levels=tuple(levels), weights=tuple(weights)))
     return found

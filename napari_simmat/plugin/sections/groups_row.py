@@ -7,7 +7,7 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QVBoxLayout, QWidget
 
-from napari_simmat.models.experts import TOGETHER
+from napari_simmat.models.experts import TOGETHER, shares_of_groups
 from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.controller import Controller
 from napari_simmat.plugin.sections.section import small_text
@@ -77,12 +77,15 @@ class GroupsRow(QWidget):
         self._show()
 
     def _show_weights(self) -> None:
-        """In per cent; the names say which of them are experts, and who sees all."""
+        """How the groups compare, and what of all is left to the expert that sees them together, in per cent."""
         segmenter = self._controller.annotator.segmenter
         weights = segmenter.weights if segmenter is not None else {}
-        told = [f"{name} {100 * weight:.0f} %" for name, weight in weights.items()]
+        shares = shares_of_groups(weights)
+        told = [f"{name} {100 * share:.0f} %" for name, share in shares.items()]
         left = [name for name, is_on in self._controller.annotator.groups.items() if not is_on]
         words = f"gate: {', '.join(told)}" if len(told) > 1 else ""
+        if TOGETHER in weights:
+            words += f"; {TOGETHER} {100 * weights[TOGETHER]:.0f} %"
         if left:
             words += f"{'; ' if words else ''}not learning without {', '.join(left)}"
         self.weights.setText(words)
