@@ -14,6 +14,7 @@ from napari_simmat.errors import AdapterError, ImageError, PromptError
 from napari_simmat.images import as_image
 from napari_simmat.inference import Frame, region_around
 from napari_simmat.inference.cache import EMBEDDINGS, EmbeddingCache
+from napari_simmat.inference.sight import OneSight
 
 
 def iou(a, b):
@@ -206,14 +207,14 @@ def test_an_embedding_is_made_once_and_the_oldest_is_forgotten():
 
 
 def test_two_segmenters_of_the_same_pixels_share_one_embedding(monkeypatch):
-    encoded, encode = [], Segmenter._encode
-    monkeypatch.setattr(Segmenter, "_encode", lambda self: encoded.append(self) or encode(self))
+    encoded, encode = [], OneSight._encode
+    monkeypatch.setattr(OneSight, "_encode", lambda self: encoded.append(self) or encode(self))
     EMBEDDINGS.clear()
     first, again = Segmenter(discs()[0]), Segmenter(discs()[0])
-    assert encoded == [first]
+    assert encoded == [first._sight]
     np.testing.assert_array_equal(*(s.predict([(50, 50)])[0] for s in (first, again)))
     other = Segmenter(discs()[0], adapter=Adapter.untrained(discs()[0], mat="paper"))
-    assert encoded == [first, other]
+    assert encoded == [first._sight, other._sight]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from superqt import QCollapsible
 
 from napari_simmat.images import open_labels
 from napari_simmat.inference import Prompt, Segmenter
+from napari_simmat.inference.sight import OneSight
 from napari_simmat.journal import Journal
 from napari_simmat.plugin.pictures import add_layer, layer_data
 from napari_simmat.plugin.window import dock_panel
@@ -469,19 +470,19 @@ def test_the_event_loop_runs_on_while_the_image_is_encoded(open_panel):
     beat = QTimer()
     beat.timeout.connect(lambda: beats.append(window.annotator.is_encoding))
     beat.start(5)
-    encode = Segmenter._encode
+    encode = OneSight._encode
 
     def watched(self):
         threads.append(threading.current_thread())
         return encode(self)
 
-    Segmenter._encode = watched
+    OneSight._encode = watched
     try:
         add_layer(window.viewer, layer_data(balls(seed=7)))
         window.until(lambda: window.annotator.image is not None)
         window.ready()
     finally:
-        Segmenter._encode = encode
+        OneSight._encode = encode
         beat.stop()
 
     assert [thread.name for thread in threads] == ["simmat-encodes"] * 2  # a draft, and all of it

@@ -45,6 +45,7 @@ from napari_simmat.evaluation.speed.table import table, write_report
 from napari_simmat.evaluation.speed.timing import Course, own_peak_mb
 from napari_simmat.images import as_image, open_dataset, open_image, profile_for, sample_path
 from napari_simmat.inference import Frame
+from napari_simmat.inference.sight import OneSight
 from napari_simmat.models import Adapter, load_base_model
 
 CPU = torch.device("cpu")
@@ -110,10 +111,9 @@ def test_both_do_the_whole_work_in_turns(base, dataset, monkeypatch):
         return lambda *given, **more: (order.append(name), function(*given, **more))[1]
 
     class Noted(contests.Segmenter):
-        def _encode(self):
-            order.append("ours encodes")
-            return super()._encode()
+        pass
 
+    monkeypatch.setattr(OneSight, "_encode", noted("ours encodes", OneSight._encode))
     monkeypatch.setattr(SamPredictor, "set_image", noted("stock encodes", SamPredictor.set_image))
     monkeypatch.setattr(SamPredictor, "predict", noted("stock answers", SamPredictor.predict))
     monkeypatch.setattr(Noted, "answer", noted("ours answers", Noted.answer))
