@@ -53,8 +53,9 @@ def learn_something(sam, kind, seed=0):
 def test_every_kind_of_prompt_is_answered_as_by_the_stock_decoder(sam, grid):
     folded = PromptDecoder(sam, SINGLE)
     assert folded.is_folded
-    ground = folded.ground(embedding(*grid))
     with torch.inference_mode():
+        ground = folded.ground(embedding(*grid))
+        assert ground.projected is not None  # what single prompts without a mask use
         for prompt in prompts(*grid):
             logits, scores = folded.answer(ground, **prompt)
             expected, expected_scores = sam.decode(embedding(*grid), **prompt)

@@ -2,28 +2,48 @@
 
 A prompt is a dozen tokens, the image 4,096 places, and every projection of the image's places is linear. So each
 attention between them is folded onto the tokens' side: with q = Q t and k = K x, the score q . k is (K' Q t) . x, which
-takes one product with the places as they are, instead of projecting all of them first. The upscaling is done place by
-place, which turns its transposed convolutions into plain products and its norms into norms over the last axis. What
-does not depend on the prompt is computed once for each embedding. Places are kept in the precision that products are
+takes one product with the places as they are, instead of projecting all of them first. What is added to them before
+they are compared, their position, is added once for two such products. The upscaling is done place by place, which
+turns its transposed convolutions into plain products and its norms into norms over the last axis. What does not depend
+on the prompt is computed once for each embedding: to answer, also the projections of its places that the first block
+asks for, which then cost a sixteenth of the folded products. Places are kept in the precision that products are
 taken in: passes over a million numbers cost more than the products do.
 """
 
 from __future__ import annotations
 
-import math
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
-from segment_anything.modeling.transformer import Attention, TwoWayAttentionBlock
+from segment_anything.modeling.transformer import TwoWayAttentionBlock
 from torch import Tensor, nn
 
-from napari_simmat.models.lora import LoRALinear
+from napari_simmat.models.folding import FoldedToImage, FoldedToTokens, is_plain_attention, split
 from napari_simmat.models.sam import Sam
 
 __all__ = ["Ground", "PromptDecoder"]
+
+
+@dataclass(frozen=True, eq=False)
+class Projected:
+    """Places as a block's attentions project them.
+
+    Attributes
+    ----------
+    k : Tensor, (heads, c, N)
+        What tokens compare themselves with; the scale of the scores is in it.
+    v : Tensor, (heads, N, c)
+        What they take with them.
+    q : Tensor, (heads, c, N)
+        As what the places compare themselves with tokens, again with the scale.
+    """
+
+    k: Tensor
+    v: Tensor
+    q: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,15 +60,21 @@ class Ground:
         The same for prompts without a mask to start from.
     position : Tensor, (N, 256)
         Position encoding of each place.
+    unmasked_seen : Tensor, (N, 256)
+        Both together: what tokens are compared with first, unless there is a mask to start from.
     offset : (int, int)
         Row and column of the first place in the grid of the whole frame.
+    projected : Projected, optional
+        What the first block makes of the places of prompts without a mask; not where something is learnt by it.
     """
 
     embedding: Tensor
     places: Tensor
     unmasked: Tensor
     position: Tensor
+    unmasked_seen: Tensor
     offset: tuple[int, int]
+    projected: Projected | None = None
 
 
 class PromptDecoder:
@@ -68,14 +94,14 @@ class PromptDecoder:
         self._sam, self._type = sam, dtype
         decoder = sam.mask_decoder
         blocks, last = decoder.transformer.layers, decoder.transformer.final_attn_token_to_image
-        self.is_folded = all(_is_plain(block) for block in blocks) and _is_plain_attention(last)
+        self.is_folded = all(_is_plain(block) for block in blocks) and is_plain_attention(last)
         with _as_they_are(decoder.iou_token.weight):
             position = sam.prompt_encoder.get_dense_pe()[0].permute(1, 2, 0)
             self._positions = position.to(dtype).contiguous()
             if not self.is_folded:
                 return
             self._blocks = [_Block(block, dtype) for block in blocks]
-            self._last = _ToImage(last, dtype)
+            self._last = FoldedToImage(last, dtype)
             self._upscaling = _Upscaling(decoder.output_upscaling, dtype)
 
     def ground(self, embedding: Tensor, offset: tuple[int, int] = (0, 0)) -> Ground:
@@ -86,7 +112,11 @@ class PromptDecoder:
             unmasked = (places + self._sam.prompt_encoder.no_mask_embed.weight).to(self._type)
             row, column = offset
             position = self._positions[row : row + h, column : column + w].reshape(h * w, channels)
-        return Ground(embedding, places, unmasked, position, offset)
+            seen = unmasked + position
+            known = None
+            if self.is_folded and not torch.is_grad_enabled():
+                known = self._blocks[0].project(unmasked, seen)
+        return Ground(embedding, places, unmasked, position, seen, offset, known)
 
     def answer(
         self,
@@ -142,15 +172,24 @@ class PromptDecoder:
         decoder = self._sam.mask_decoder
         own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
         start = torch.cat([own.expand(len(sparse), -1, -1), sparse], 1)
-        places = ground.unmasked
+        places, seen, known = ground.unmasked, ground.unmasked_seen, ground.projected
         if masks is not None:
+            known = None
             places = (ground.places + dense.flatten(2).mT).to(self._type)
+            seen = places + ground.position
         if len(start) == 1:  # products of two dimensions need no copies
-            start, places = start[0], places.reshape(-1, places.shape[-1])
+            start = start[0]
+            places, seen = (x.reshape(-1, x.shape[-1]) for x in (places, seen))
+        else:
+            known = None  # it would be copied for each of them
         tokens = start
         for block in self._blocks:
-            tokens, places = block(tokens, places, start, ground.position)
-        tokens = tokens + self._last(tokens + start, places, ground.position)
+            tokens, places = block(tokens, places, seen, start, known)
+            seen, known = places + ground.position, None
+        tokens, start = (
+            x[..., : own.shape[-2], :] for x in (tokens, start)
+        )  # those of the prompt have told their part
+        tokens = tokens + self._last(tokens + start, places, seen)
         tokens = decoder.transformer.norm_final_attn(tokens)
         wanted = [mlp(tokens[..., 1 + k, :]) for k, mlp in enumerate(decoder.output_hypernetworks_mlps)]
         h, w = ground.embedding.shape[2:]
@@ -164,79 +203,31 @@ def _as_they_are(tensor: Tensor) -> AbstractContextManager[object]:
     return torch.autocast(tensor.device.type, enabled=False)
 
 
-class _ToImage:
-    """Tokens attend to places."""
-
-    def __init__(self, attention: Attention, dtype: torch.dtype) -> None:
-        self._own, self._type, self._heads = attention, dtype, attention.num_heads
-        channels = attention.internal_dim // attention.num_heads
-        # The bias of k shifts all scores of a token alike, which its softmax does not see.
-        self._k = _weight(attention.k_proj).view(self._heads, channels, -1) / math.sqrt(channels)
-        self._v = _weight(attention.v_proj).view(self._heads, channels, -1).mT
-
-    def __call__(self, tokens: Tensor, places: Tensor, position: Tensor) -> Tensor:
-        """Tokens (.., T, 256) with places (.., N, 256) to (.., T, 256)."""
-        count = tokens.shape[-2]
-        q = _split(self._own.q_proj(tokens), -1, (self._heads, -1)).transpose(-3, -2)
-        folded = (q @ self._k).flatten(-3, -2).to(self._type)  # (.., heads T, 256)
-        scores = folded @ places.mT + folded @ position.mT
-        weights = torch.softmax(scores, -1, dtype=torch.float32).to(self._type)
-        found = _split((weights @ places).float(), -2, (self._heads, count)) @ self._v
-        found = found.transpose(-3, -2).flatten(-2) + _bias(self._own.v_proj)
-        out: Tensor = self._own.out_proj(found)
-        return out
-
-
-class _ToTokens:
-    """Places attend to tokens."""
-
-    def __init__(self, attention: Attention, dtype: torch.dtype) -> None:
-        self._own, self._type, self._heads = attention, dtype, attention.num_heads
-        channels = attention.internal_dim // attention.num_heads
-        self._q = _weight(attention.q_proj).view(self._heads, channels, -1) / math.sqrt(channels)
-        self._q_bias = _bias(attention.q_proj).view(self._heads, channels, 1) / math.sqrt(channels)
-        out = _weight(attention.out_proj).view(-1, self._heads, channels)
-        self._out = out.permute(1, 2, 0).contiguous()
-        # A place's weights for the tokens sum to one in each head, so each value carries its share of the bias.
-        self._bias = _bias(attention.out_proj) / self._heads
-
-    def __call__(self, places: Tensor, position: Tensor, queries: Tensor, tokens: Tensor) -> Tensor:
-        """Places (.., N, 256) with what the tokens (.., T, 256) add; `queries` are the tokens as they are looked for."""
-        count = tokens.shape[-2]
-        k = _split(self._own.k_proj(queries), -1, (self._heads, -1)).transpose(-3, -2)
-        v = _split(self._own.v_proj(tokens), -1, (self._heads, -1)).transpose(-3, -2)
-        folded = (k @ self._q).flatten(-3, -2).to(self._type)  # (.., heads T, 256)
-        shift = (k @ self._q_bias).flatten(-3, -2).to(self._type)
-        scores = folded @ places.mT + (folded @ position.mT + shift)
-        weights = torch.softmax(_split(scores, -2, (self._heads, count)), -2, dtype=torch.float32)
-        shares = weights.to(self._type).flatten(-3, -2).mT
-        values = (v @ self._out + self._bias).flatten(-3, -2).to(self._type)  # (.., heads T, 256)
-        if places.ndim == shares.ndim == 2:
-            return torch.addmm(places, shares, values)
-        added: Tensor = shares @ values
-        return places + added
-
-
 class _Block:
     """One block of the two-way transformer."""
 
     def __init__(self, own: TwoWayAttentionBlock, dtype: torch.dtype) -> None:
         self._own = own
-        self._to_image = _ToImage(own.cross_attn_token_to_image, dtype)
-        self._to_tokens = _ToTokens(own.cross_attn_image_to_token, dtype)
+        self._to_image = FoldedToImage(own.cross_attn_token_to_image, dtype)
+        self._to_tokens = FoldedToTokens(own.cross_attn_image_to_token, dtype)
         self._norm = _Norm(own.norm4, dtype)
 
+    def project(self, places: Tensor, seen: Tensor) -> Projected:
+        """What its attentions make of places (N, 256), `seen` with their position."""
+        return Projected(*self._to_image.project(places, seen), self._to_tokens.project(seen))
+
     def __call__(
-        self, tokens: Tensor, places: Tensor, start: Tensor, position: Tensor
+        self, tokens: Tensor, places: Tensor, seen: Tensor, start: Tensor, known: Projected | None
     ) -> tuple[Tensor, Tensor]:
         own = self._own
+        keys, queries = (None, None) if known is None else ((known.k, known.v), known.q)
         q = tokens if own.skip_first_layer_pe else tokens + start
         batched = [x if x.ndim == 3 else x[None] for x in (q, tokens)]
         found = own.self_attn(q=batched[0], k=batched[0], v=batched[1]).view(tokens.shape)
         tokens = own.norm1(found if own.skip_first_layer_pe else tokens + found)
-        tokens = own.norm2(tokens + self._to_image(tokens + start, places, position))
+        tokens = own.norm2(tokens + self._to_image(tokens + start, places, seen, keys))
         tokens = own.norm3(tokens + own.mlp(tokens))
-        return tokens, self._norm(self._to_tokens(places, position, tokens + start, tokens))
+        return tokens, self._norm(self._to_tokens(places, seen, tokens + start, tokens, queries))
 
 
 class _Norm:
@@ -264,11 +255,17 @@ class _Upscaling:
         """Places (.., N, 256) and what stands for M masks, (.., M, 32), to logits (.., M, 4 h, 4 w)."""
         (one, one_bias), (two, two_bias) = self._first, self._second
         x = torch.addmm(one_bias, places.reshape(-1, places.shape[-1]), one)
-        x = F.gelu(self._norm(x.view(-1, len(two))))
-        x = F.gelu(torch.addmm(two_bias, x, two)).view(*masks.shape[:-2], -1, masks.shape[-1])
+        x = _gelu(self._norm(x.view(-1, len(two))))
+        x = _gelu(torch.addmm(two_bias, x, two)).view(*masks.shape[:-2], -1, masks.shape[-1])
         found = (masks.to(self._type) @ x.mT).float()  # (.., M, h w 2 2 2 2)
         ordered = found.index_select(-1, _row_by_row(*grid, found.device))
-        return _split(ordered, -1, (4 * grid[0], 4 * grid[1]))
+        return split(ordered, -1, (4 * grid[0], 4 * grid[1]))
+
+
+def _gelu(x: Tensor) -> Tensor:
+    """In place unless gradients need its input: fresh pages of memory cost as much as the numbers in them."""
+    done: Tensor = F.gelu(x) if torch.is_grad_enabled() else torch.ops.aten.gelu_(x)
+    return done
 
 
 @lru_cache(maxsize=32)
@@ -287,42 +284,9 @@ def _as_product(layer: nn.Module, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     return weight.to(dtype).contiguous(), layer.bias.repeat(4).to(dtype)
 
 
-def _weight(layer: nn.Module) -> Tensor:
-    """The weight of a linear layer, an update of low rank added into it."""
-    if isinstance(layer, LoRALinear):
-        return _weight(layer.base) + layer.b @ layer.a
-    assert isinstance(layer, nn.Linear)
-    return layer.weight
-
-
-def _bias(layer: nn.Module) -> Tensor:
-    """The bias of a linear layer."""
-    if isinstance(layer, LoRALinear):
-        return _bias(layer.base)
-    assert isinstance(layer, nn.Linear)
-    return layer.bias
-
-
-def _split(x: Tensor, axis: int, sizes: tuple[int, int]) -> Tensor:
-    """One axis as two."""
-    apart: Tensor = x.unflatten(axis, sizes)  # type: ignore[no-untyped-call]
-    return apart
-
-
 def _is_plain(block: nn.Module) -> bool:
     """Whether a block is segment-anything's own, without anything learnt beside its attentions to and from places."""
     return type(block) is TwoWayAttentionBlock and all(
-        _is_plain_attention(block.get_submodule(name))
+        is_plain_attention(block.get_submodule(name))
         for name in ("cross_attn_token_to_image", "cross_attn_image_to_token")
     )
-
-
-def _is_plain_attention(attention: nn.Module) -> bool:
-    if type(attention) is not Attention:
-        return False
-    layers = [attention.get_submodule(f"{name}_proj") for name in ("q", "k", "v", "out")]
-    return all(_is_linear(layer) for layer in layers)
-
-
-def _is_linear(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.Linear) or (isinstance(layer, LoRALinear) and _is_linear(layer.base))
