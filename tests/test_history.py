@@ -7,7 +7,7 @@ import contextlib
 import numpy as np
 import pytest
 from balls import BALLS, balls
-from gestures import KINDS, gesture, state
+from gestures import KINDS, ON_GROUPS, gesture, state, two_groups
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -37,8 +37,21 @@ def act(annotator, kinds, seed):
     restarts=st.booleans(),
 )
 def test_undo_and_redo_go_through_the_same_states_again(tmp_path_factory, kinds, seed, restarts):
-    folder = tmp_path_factory.mktemp("project")
-    image = balls()
+    go_back_and_forth(tmp_path_factory.mktemp("project"), balls(), kinds, seed, restarts)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    kinds=st.lists(st.sampled_from(ON_GROUPS), min_size=4, max_size=10),
+    seed=st.integers(0, 2**16),
+    restarts=st.booleans(),
+)
+def test_so_they_do_where_experts_look_at_groups_of_channels(tmp_path_factory, kinds, seed, restarts):
+    go_back_and_forth(tmp_path_factory.mktemp("project"), two_groups(), ["experts", *kinds], seed, restarts)
+
+
+def go_back_and_forth(folder, image, kinds, seed, restarts):
+    """Undo all that gestures made and do it again: each state is as it was."""
     annotator = Annotator(image, journal=Journal(folder))
     states = act(annotator, kinds, seed)
     if restarts:

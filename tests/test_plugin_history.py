@@ -21,7 +21,18 @@ from napari_simmat.journal.store import Store
 from napari_simmat.plugin.pictures import layer_data
 from napari_simmat.plugin.window import dock_panel
 
-KINDS = ("click", "click", "box", "accept", "accept", "reject", "brush", "brush", "erase", "merge")
+KINDS = (
+    *("click", "click", "box", "accept", "accept", "reject", "brush", "brush", "erase", "merge"),
+    *(
+        "accept proposals",
+        "reject proposal",
+        "complete",
+        "add class",
+        "name",
+        "rename class",
+        "accept painted",
+    ),
+)
 
 
 @pytest.fixture
@@ -52,6 +63,7 @@ def test_undo_goes_back_through_everything_that_was_done_in_the_window(window, s
                 window.until(lambda: not window.controller._sync.isActive())
             else:
                 gesture(annotator, str(kind), rng)
+                window.until(lambda: "take over" not in annotator._jobs)  # proposals are answered elsewhere
         if len(annotator.history[0]) > depth:
             states.append(settled(window))
     assert len(states) > 5

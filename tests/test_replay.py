@@ -37,6 +37,11 @@ KINDS = (
     "name",
     "train",
     "version",
+    "accept proposals",
+    "reject proposal",
+    "complete",
+    "rename class",
+    "accept painted",
 )
 
 
