@@ -139,7 +139,7 @@ class Annotator(NamingMasks, Classing):
     @property
     def objects(self) -> dict[int, Note]:
         """What is known of each accepted object of this image, by label."""
-        return dict(sorted(self.book.notes.items())) if self.book is not None else {}
+        return self.book.in_order() if self.book is not None else {}
 
     def attach(self, target: LabelTarget) -> None:
         """Write objects of this image into another target; what only the target holds counts as corrections.

@@ -377,7 +377,7 @@ class NamingMasks(Attributing):
 
 
 def _masks(book: ObjectBook) -> Masks:
-    return {label: note.state.mask(book.image.shape) for label, note in sorted(book.notes.items())}
+    return {label: note.state.mask(book.image.shape) for label, note in book.in_order().items()}
 
 
 def _one_segmenter(

@@ -51,6 +51,7 @@ class ObjectBook:
         self.log = log
         self._sheet = Sheet(image.name, image.shape)
         self.notes: dict[int, Note] = {}
+        self._is_in_order = True
         self.restored = 0
         self.former: Former | None = None
         """Work on what the image was before its file was changed."""
@@ -104,7 +105,14 @@ class ObjectBook:
     @property
     def states(self) -> tuple[ObjectState, ...]:
         """All objects as the journal keeps them, by label."""
-        return tuple(self.notes[label].state for label in sorted(self.notes))
+        return tuple(note.state for note in self.in_order().values())
+
+    def in_order(self) -> dict[int, Note]:
+        """The notes by label; they are asked for many times a gesture, so they are sorted only where it is needed."""
+        if not self._is_in_order:
+            self.notes = dict(sorted(self.notes.items()))
+            self._is_in_order = True
+        return dict(self.notes)
 
     def tell_later(self, *sentences: str) -> None:
         """Add to what `problems_found` gives."""
@@ -536,7 +544,7 @@ class ObjectBook:
                 label=label,
                 source=note.source,
             )
-            for label, note in sorted(self.notes.items())
+            for label, note in self.in_order().items()
         ]
 
     def _origin(self, label: int, window: Window, crop: NDArray[np.bool_]) -> dict[str, Any]:
@@ -557,6 +565,7 @@ class ObjectBook:
 
     def _note(self, note: Note) -> None:
         self._forget(note.label)
+        self._is_in_order &= not self.notes or note.label > next(reversed(self.notes))
         self.notes[note.label] = note
         self._highest = max(self._highest, note.label)
 

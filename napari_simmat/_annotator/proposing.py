@@ -275,7 +275,7 @@ class Proposing(Grouping):
         """
         book, segmenter = self._need_book(), self._need_segmenter()
         self._sync_first(book)
-        objects = [(label, note.window, note.crop) for label, note in sorted(book.notes.items())]
+        objects = [(label, note.window, note.crop) for label, note in book.in_order().items()]
         if not objects:
             raise PromptError("There is no object to look at yet; accept one first.")
 
@@ -390,8 +390,8 @@ class Proposing(Grouping):
 
     def _what_is_reviewed(self) -> tuple[Any, ...]:
         """The adapter and the masks, whatever the objects are called."""
-        notes = {} if self.book is None else self.book.notes
-        return self.versions.current, [(label, note.crop) for label, note in sorted(notes.items())]
+        notes = {} if self.book is None else self.book.in_order()
+        return self.versions.current, [(label, note.crop) for label, note in notes.items()]
 
     def _is_reviewed(self) -> bool:
         """Whether the review is still of what there is."""

@@ -150,7 +150,7 @@ class ClassesSection(QWidget):
         self.table.blockSignals(False)
         is_ready = annotator.segmenter is not None and annotator.book is not None
         is_free = is_ready and not annotator.is_proposing
-        has_named = any(note.class_name is not None for note in annotator.objects.values())
+        has_named = bool(classes) and any(n.class_name is not None for n in annotator.objects.values())
         self.add.setEnabled(is_ready)
         self.recolour.setEnabled(is_ready and bool(classes))
         self.rename.setEnabled(is_ready and bool(classes))
