@@ -24,7 +24,7 @@ from pathlib import Path
 
 WORKER = Path(__file__).with_name("worker.py")
 
-LONGEST_MS = {"train": 900.0, "accept": 12.0, "export": 12.0, "click": 40.0}
+LONGEST_MS = {"train": 900.0, "accept": 12.0, "export": 12.0, "click": 40.0, "accept proposals": 200.0}
 """Until when after a gesture began it may be killed; the others take less than `USUAL_MS`."""
 
 USUAL_MS = 8.0
@@ -110,12 +110,12 @@ def kill_once(worker: Worker, folder: Path, rng: random.Random, outcome: Outcome
         line = worker.line()
         words = line.split()
         if words[0] == "begin":
-            under_way = words[2]
+            under_way = " ".join(words[2:])
             if int(words[1]) == wanted:
                 delay = rng.uniform(0, LONGEST_MS.get(under_way, USUAL_MS)) / 1000
                 threading.Thread(target=_kill, args=(pid, delay), daemon=True).start()
         elif words[0] == "done":
-            last, under_way = words[3], ""
+            last, under_way = words[-1], ""
         elif words[0] == "failed":
             outcome.failures.append(f"{folder.name}: {line}")
         ended = words[0] == "end"

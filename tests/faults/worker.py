@@ -18,6 +18,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import gestures
 import numpy as np
 import tifffile
 import torch
@@ -31,6 +32,15 @@ from napari_simmat.journal.checkup import check_project
 from napari_simmat.models import load_base_model
 
 IMAGE = "balls.tif"
+OTHERS = (
+    "name",
+    "accept proposals",
+    "reject proposal",
+    "complete",
+    "rename class",
+    "accept painted",
+)
+"""Those that `gestures` does."""
 GESTURES = (
     "click",
     "click",
@@ -44,6 +54,7 @@ GESTURES = (
     "train",
     "export",
     "merge",
+    *OTHERS,
 )
 
 
@@ -68,6 +79,8 @@ def digest(annotator: Annotator) -> str:
         [note.state.key for note in annotator.objects.values()],
         annotator.prompt.to_dict(),
         None if version is None else version.adapter.fingerprint,
+        sorted(annotator.book.log.facts.items()),
+        annotator.classes,
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
@@ -98,6 +111,8 @@ def gesture(annotator: Annotator, kind: str, rng: np.random.Generator, folder: P
         annotator.quick(steps=2)
     elif kind == "export" and labels:
         annotator.export(folder / "labels.tif", "tiff")
+    elif kind in OTHERS:
+        gestures.gesture(annotator, kind, rng)
 
 
 def work(folder: Path, seed: int, count: int) -> None:
