@@ -146,7 +146,7 @@ class Classing(Proposing):
             No object has a class, or the image is not encoded yet.
         """
         book, segmenter, start = self._need_book(), self._need_segmenter(), self.versions.current
-        self._sync_first(book)
+        self.sync_labels()
         books = self._to_learn_from(book)
         notes = [note for each in books for note in each.notes.values()]
         names = sorted({note.class_name for note in notes if note.class_name is not None})
@@ -218,7 +218,7 @@ class Classing(Proposing):
         book = self._need_book()
         if self.class_map is None:
             raise PromptError("No classes are painted yet; press Paint first.")
-        self._sync_first(book)
+        self.sync_labels()
         parts = parts_of(self.class_map, smallest=smallest, free=book.known == 0)
         first = book.next_label
         states = [

@@ -1,0 +1,176 @@
+"""Doubts about accepted objects: which of them to look at again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from napari_simmat._annotator.grouping import Grouping
+from napari_simmat._annotator.jobs import Job, Progress
+from napari_simmat._annotator.session import sentence_for
+from napari_simmat.errors import Cancelled, ImageError, PromptError
+from napari_simmat.inference import Segmenter
+from napari_simmat.inference.doubt import Doubt, doubt_about, doubt_map
+
+if TYPE_CHECKING:
+    from napari_simmat._annotator.versions import Version
+    from napari_simmat.images import MultiChannelImage
+
+__all__ = ["Review", "Reviewing", "stop_if"]
+
+
+@dataclass(frozen=True, eq=False)
+class Review:
+    """How uncertain the objects of an image are.
+
+    Attributes
+    ----------
+    doubts : tuple of (int, float)
+        Label and doubt of each object, the most uncertain first; 0 is certain, 1 is not.
+    layer : ndarray of float32, (Y, X)
+        Where the masks of an object depend on how it is asked for: 0 to 1.
+    """
+
+    doubts: tuple[tuple[int, float], ...]
+    layer: NDArray[np.float32]
+
+    @property
+    def mean(self) -> float:
+        """Mean doubt, by which images are ranked."""
+        return float(np.mean([doubt for _, doubt in self.doubts]))
+
+
+class Reviewing(Grouping):
+    """Says which objects to look at again; does one thing at a time of those that say what to look at next."""
+
+    proposing_started = Signal(str)  # what is done, for people
+    proposing_step = Signal(int, int)  # so much of how much is done
+    proposing_stopped = Signal(str)  # why nothing came of it; "" if it was cancelled
+    reviewed = Signal(object)  # the Review, None when it is not true any more
+
+    review: Review | None = None
+    _review_of: tuple[Any, ...] | None = None
+
+    @property
+    def is_proposing(self) -> bool:
+        """Whether proposals or doubts are on their way."""
+        return "propose" in self._jobs
+
+    def cancel_proposing(self) -> bool:
+        """Stop learning, proposing or reviewing; False if that is not under way."""
+        is_under_way = "propose" in self._jobs
+        if is_under_way:
+            self._cancel("propose")
+            self.proposing_stopped.emit("")
+        return is_under_way
+
+    def ask_review(self) -> Review | None:
+        """Find how uncertain each object of the image is; `reviewed` brings it.
+
+        Raises
+        ------
+        SimmatError
+            There is no object yet, or the image is not encoded.
+        """
+        book, segmenter = self._need_book(), self._need_segmenter()
+        self.sync_labels()
+        objects = [(label, note.window, note.crop) for label, note in book.in_order().items()]
+        if not objects:
+            raise PromptError("There is no object to look at yet; accept one first.")
+
+        def work(job: Job, progress: Progress) -> Review:
+            found: list[tuple[int, Doubt]] = []
+            for done, (label, window, crop) in enumerate(objects, 1):
+                stop_if(job)
+                mask = np.zeros(segmenter.image.shape, bool)
+                mask[window] = crop
+                found.append((label, doubt_about(segmenter, mask)))
+                progress(done, len(objects), 0.0)
+            ranked = sorted(found, key=lambda each: -each[1].value)
+            return Review(
+                tuple((label, doubt.value) for label, doubt in ranked),
+                doubt_map([doubt for _, doubt in found], segmenter.image.shape),
+            )
+
+        def take(review: Review) -> None:
+            self.review, self._review_of = review, self._what_is_reviewed()
+            self.reviewed.emit(review)
+
+        self._long("Looking for uncertain objects", work, take)
+        return self.review
+
+    def _long(self, title: str, work: Callable[[Job, Progress], Any], take: Callable[[Any], None]) -> None:
+        job = Job(
+            "propose",
+            title,
+            lambda progress: work(job, progress),
+            take,
+            progress=lambda done, total, _: self.proposing_step.emit(done, total),
+        )
+        self.cancel_proposing()
+        self.proposing_started.emit(title)
+        self._run(job)
+
+    def sync_labels(self) -> bool:
+        """Take over what a brush or an undo changed in the target; True if there was anything."""
+        changed = [book.sync() != ([], []) for book in self._books.values()]
+        if any(changed):
+            self._did(objects=True)
+        return any(changed)
+
+    def _need_segmenter(self) -> Segmenter:
+        if self.segmenter is None:
+            self._need_image()
+            raise ImageError("The image is not encoded yet; try again in a moment.")
+        return self.segmenter
+
+    def _what_is_reviewed(self) -> tuple[Any, ...]:
+        """The adapter and the masks, whatever the objects are called."""
+        notes = {} if self.book is None else self.book.in_order()
+        return self.versions.current, [(label, note.crop) for label, note in notes.items()]
+
+    def _is_reviewed(self) -> bool:
+        """Whether the review is still of what there is."""
+        (version, masks), (now, present) = self._review_of or (None, []), self._what_is_reviewed()
+        return (
+            version is now
+            and len(masks) == len(present)
+            and all(a == b and one is two for (a, one), (b, two) in zip(masks, present, strict=True))
+        )
+
+    def _did(self, *, objects: bool = False) -> None:
+        super()._did(objects=objects)
+        self._drop_old_review()
+
+    def _drop_old_review(self) -> None:
+        if self.review is not None and not self._is_reviewed():
+            self.review = None
+            self.reviewed.emit(None)
+
+    def set_image(self, image: MultiChannelImage | None) -> None:
+        """Work on this image from now on; what was found about the present one is dropped."""
+        self.cancel_proposing()
+        if self.review is not None:
+            self.review = None
+            self.reviewed.emit(None)
+        super().set_image(image)
+
+    def _encoded(self, version: Version | None, segmenter: Segmenter) -> None:
+        super()._encoded(version, segmenter)
+        self._drop_old_review()
+
+    def _job_failed(self, job: Job, error: Exception) -> None:
+        super()._job_failed(job, error)
+        if job.kind == "propose":
+            self.proposing_stopped.emit("" if isinstance(error, Cancelled) else sentence_for(job, error))
+
+
+def stop_if(job: Job) -> None:
+    """End a job that was cancelled."""
+    if job.cancel.is_set():
+        raise Cancelled(f"{job.title} was cancelled.")
