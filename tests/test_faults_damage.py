@@ -1,7 +1,11 @@
-"""Files of a project cut short anywhere or with flipped bits: a clear report, and the newest intact state comes back."""
+"""Files of a project cut short anywhere or with flipped bits: a clear report, and the newest intact state comes back.
+
+``NAPARI_SIMMAT_DAMAGES=100`` damages each file a hundred times in each way, as `docs/reliability.md` reports it.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import numpy as np
@@ -16,7 +20,7 @@ from napari_simmat.journal import Journal
 from napari_simmat.journal.checkup import check_project
 from napari_simmat.journal.project import JOURNAL
 
-CUTS = FLIPS = 100
+CUTS = FLIPS = int(os.environ.get("NAPARI_SIMMAT_DAMAGES", "20"))
 NAME = "balls.tif.simmat"
 
 
