@@ -10,7 +10,7 @@ import threading
 import numpy as np
 import pytest
 import tifffile
-from balls import BALLS, SHAPE, ball, pixels
+from balls import SHAPE, ball, pixels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -166,10 +166,10 @@ def test_groups_come_from_a_pattern_or_a_file(tmp_path):
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    """Five images of four balls each."""
+    """Five images of four balls each, of which two are labelled: each costs a close-up."""
     folder = tmp_path_factory.mktemp("balls")
     labels = np.zeros(SHAPE, np.uint8)
-    for number in BALLS:
+    for number in (1, 2):
         labels[ball(number)] = number
     for part in ("images", "instances"):
         (folder / part).mkdir()

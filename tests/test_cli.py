@@ -233,6 +233,7 @@ def test_ctrl_c_ends_a_training_with_nothing_written(tmp_path):
 def test_without_a_display_the_demo_writes_a_picture_and_a_table(run, tmp_path, monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr("napari_simmat.demo.CLICKS", 1)  # then the brush, which costs no answer
     out = tmp_path / "new" / "folder"
     status, said, _ = run("demo", "--out", out, "--steps", "2")
     assert status == 0

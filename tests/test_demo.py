@@ -36,11 +36,12 @@ def test_the_demo_clicks_corrects_trains_and_compares():
 
 
 @needs_display
-def test_the_window_plays_the_demo_to_its_end(make_napari_viewer_proxy, qtbot, tmp_path):
+def test_the_window_plays_the_demo_to_its_end(make_napari_viewer_proxy, qtbot, tmp_path, monkeypatch):
     from napari_simmat.journal import Journal
     from napari_simmat.plugin import dock_panel
     from napari_simmat.plugin.demo import DemoPlayer
 
+    monkeypatch.setattr("napari_simmat.demo.CLICKS", 1)  # then the brush; the test above corrects by clicks
     viewer = make_napari_viewer_proxy(show=True)
     panel = dock_panel(viewer, journal=Journal(tmp_path))
     player = DemoPlayer(viewer, panel, steps=2, pace=1)

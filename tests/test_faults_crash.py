@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent / "faults"))
 
 from crash import Outcome, _judge, run
 
-KILLS, SEED = 24, 7
+KILLS, SEED = 10, 7
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="killed processes are forked ones")
 
