@@ -29,6 +29,12 @@ class Accepting(Reviewing):
     def accept_prompts(self, prompts: Sequence[Prompt], *, tidied: bool = False) -> list[int] | None:
         """Make objects of prompts, as one gesture.
 
+        Parameters
+        ----------
+        prompts : sequence of Prompt
+        tidied : bool
+            Without their small holes and islands, as automatic masks are.
+
         Returns
         -------
         list of int or None

@@ -249,7 +249,7 @@ def _told(book: ObjectBook, names: Sequence[str]) -> _Told:
     numbers = {name: number for number, name in enumerate(names, 1)}
     objects = [
         (note.window, note.crop, numbers[note.class_name] if note.class_name is not None else 0)
-        for note in book.notes.values()
+        for note in book.in_order().values()
     ]
     return book.image, objects, bool(book.log.facts.get(COMPLETE))
 

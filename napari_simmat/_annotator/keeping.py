@@ -18,6 +18,7 @@ from napari_simmat._annotator.session import Session
 from napari_simmat._annotator.versions import Version
 from napari_simmat.errors import ImageError, ProjectError
 from napari_simmat.images import MultiChannelImage
+from napari_simmat.inference import Segmenter
 from napari_simmat.journal import Step, Story, Was
 
 
@@ -206,6 +207,19 @@ class Keeping(Session):
             return set()
         refs = [ref for ref in (step.version.before, step.version.after) if ref is not None]
         return {v for ref in refs if (v := self.versions.known(str(ref["fingerprint"]))) is not None}
+
+    def sync_labels(self) -> bool:
+        """Take over what a brush or an undo changed in the target; True if there was anything."""
+        changed = [book.sync() != ([], []) for book in self._books.values()]
+        if any(changed):
+            self._did(objects=True)
+        return any(changed)
+
+    def _need_segmenter(self) -> Segmenter:
+        if self.segmenter is None:
+            self._need_image()
+            raise ImageError("The image is not encoded yet; try again in a moment.")
+        return self.segmenter
 
     def _did(self, *, objects: bool = False) -> None:
         """Tell what is another one now."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 from torch import get_num_threads
@@ -22,6 +22,7 @@ from napari_simmat.journal import Journal, Step, Was
 from napari_simmat.models import Adapter
 from napari_simmat.training import Corrections, Settings, TrainingReport, deep, quick
 from napari_simmat.training.experts import refuse_missing
+from napari_simmat.training.recipes import Mode
 from napari_simmat.training.rough import RoughObject, RoughSettings, adapt_from_rough
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ __all__ = ["AUTO_QUICK_FROM", "Learning"]
 
 AUTO_QUICK_FROM = 3
 """Number of objects from which accepting another one trains by itself."""
-
-Mode = Literal["quick", "deep"]
 
 
 class Learning(NamingMasks, Classing):
@@ -149,8 +148,7 @@ class Learning(NamingMasks, Classing):
             self.training.cancel.set()
 
     def _fitting_books(self) -> list[ObjectBook]:
-        current = self.versions.current
-        return [book for book in self._books.values() if current is None or current.suits(book.image)]
+        return [book for book in self._books.values() if self._suits(book)]
 
     def _accepted(self) -> None:
         self._train_if_wanted()

@@ -108,7 +108,7 @@ class Ledger:
         return tuple(note.state for note in self.in_order().values())
 
     def in_order(self) -> dict[int, Note]:
-        """The notes by label; they are asked for many times a gesture, so they are sorted only where it is needed."""
+        """The notes by label, as whatever learns from them reads them; sorted only where labels did not come in order."""
         if not self._is_in_order:
             self.notes = dict(sorted(self.notes.items()))
             self._is_in_order = True
@@ -312,17 +312,22 @@ class Ledger:
         return {"source": "brush", "prompt": current.prompt, "class_name": current.class_name}
 
     def _note(self, note: Note) -> None:
-        self._forget(note.label)
-        self._is_in_order &= not self.notes or note.label > next(reversed(self.notes))
+        if note.label in self.notes:
+            self._remember(note.label)
+        elif self.notes:
+            self._is_in_order &= note.label > next(reversed(self.notes))
         self.notes[note.label] = note
         self._highest = max(self._highest, note.label)
 
     def _forget(self, label: int) -> None:
-        note = self.notes.pop(label, None)
-        if note is not None:
-            former = self._former.setdefault(label, [])
-            former.append(note)
-            del former[:-_REMEMBERED]
+        if label in self.notes:
+            self._remember(label)
+            del self.notes[label]
+
+    def _remember(self, label: int) -> None:
+        former = self._former.setdefault(label, [])
+        former.append(self.notes[label])
+        del former[:-_REMEMBERED]
 
     def _next_label(self, data: NDArray[np.integer]) -> int:
         return max(self._highest, int(data.max(initial=0))) + 1

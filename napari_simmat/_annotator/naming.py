@@ -129,7 +129,10 @@ class NamingMasks(Attributing):
         if start is None or self._need_book() is None:
             raise ImageError("The image is not encoded yet; try again in a moment.")
         images = [
-            (book.image, {label: note.state.mask(book.image.shape) for label, note in book.notes.items()})
+            (
+                book.image,
+                {label: note.state.mask(book.image.shape) for label, note in book.in_order().items()},
+            )
             for book in self._books.values()
             if start.suits(book.image) and (book.notes or book is self.book)
         ]
@@ -264,7 +267,7 @@ class NamingMasks(Attributing):
             if not is_here and not is_at_hand(book.image, segmenter.adapter, device=self._device):
                 continue
             make = partial(_one_segmenter, book.image, segmenter, self._device, is_here)
-            for note in book.notes.values():
+            for note in book.in_order().values():
                 if note.class_name is not None and len(found.get(note.class_name, ())) < _MOST_OWN:
                     found.setdefault(note.class_name, []).append((make, note.state.mask(book.image.shape)))
         return found
@@ -369,11 +372,6 @@ class NamingMasks(Attributing):
             self.ranked, self.ranked_how = (), ""
             self.names_ranked.emit(())
         super().set_image(image)
-
-    def _need_segmenter(self) -> Segmenter:
-        if self.segmenter is None:
-            raise ImageError("The image is not encoded yet; try again in a moment.")
-        return self.segmenter
 
 
 def _masks(book: ObjectBook) -> Masks:

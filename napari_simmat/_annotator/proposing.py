@@ -252,7 +252,7 @@ class Proposing(Accepting):
 
 
 def _objects(book: ObjectBook) -> Objects:
-    return [(note.window, note.crop) for note in book.notes.values()]
+    return [(note.window, note.crop) for note in book.in_order().values()]
 
 
 def _name_of(proposal: Proposal) -> str:

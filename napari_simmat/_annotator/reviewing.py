@@ -13,7 +13,7 @@ from psygnal import Signal
 from napari_simmat._annotator.grouping import Grouping
 from napari_simmat._annotator.jobs import Job, Progress
 from napari_simmat._annotator.session import sentence_for
-from napari_simmat.errors import Cancelled, ImageError, PromptError
+from napari_simmat.errors import Cancelled, PromptError
 from napari_simmat.inference import Segmenter
 from napari_simmat.inference.doubt import Doubt, doubt_about, doubt_map
 
@@ -115,19 +115,6 @@ class Reviewing(Grouping):
         self.cancel_proposing()
         self.proposing_started.emit(title)
         self._run(job)
-
-    def sync_labels(self) -> bool:
-        """Take over what a brush or an undo changed in the target; True if there was anything."""
-        changed = [book.sync() != ([], []) for book in self._books.values()]
-        if any(changed):
-            self._did(objects=True)
-        return any(changed)
-
-    def _need_segmenter(self) -> Segmenter:
-        if self.segmenter is None:
-            self._need_image()
-            raise ImageError("The image is not encoded yet; try again in a moment.")
-        return self.segmenter
 
     def _what_is_reviewed(self) -> tuple[Any, ...]:
         """The adapter and the masks, whatever the objects are called."""

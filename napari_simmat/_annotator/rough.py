@@ -45,7 +45,7 @@ def rough_labels(
     }
     for book in books:
         own = found.setdefault(book.image.content_key(), (book.image, []))[1]
-        for note in book.notes.values():
+        for note in book.in_order().values():
             if note.prompt is not None and (clicked := _of_prompt(note.prompt)) is not None:
                 own.append(clicked)
     return [RoughLabels(each, tuple(shown)) for each, shown in found.values() if shown]

@@ -51,7 +51,7 @@ _SMALL = 64
 _REMEMBERED = 24
 """Answers kept by a segmenter, 0.8 MB each: enough for the clicks on one object; more while it has more."""
 _CLOSE_UPS = 8
-"""Embeddings of close-ups kept by a segmenter, 2.7 MB each."""
+"""Embeddings of close-ups kept by a segmenter, 7 MB each with what prompts need of them."""
 
 
 def warm_up(device: str | None = None) -> None:
@@ -178,7 +178,7 @@ class Segmenter:
         self._sight = look_at(look, self.adapter)
         with torch.inference_mode():
             self._decoder = self._sight.decoder
-            self._ground = self._decoder.ground(self._sight.embedding())
+            self._ground = self._decoder.ground(self._sight.embedding(), projects=True)
 
     @property
     def weights(self) -> dict[str, float]:
