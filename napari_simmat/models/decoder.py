@@ -117,7 +117,7 @@ class PromptDecoder:
         """What to keep of an embedding (1, 256, h, w), or of a window of one that begins at a place of the grid.
 
         Where many single prompts without a mask are to come, it also projects: that costs as much as one answer, of
-        which each is then an eighth faster.
+        which each is then a tenth faster.
         """
         _, channels, h, w = embedding.shape
         with _as_they_are(embedding):

@@ -130,6 +130,7 @@ def linear(
     thin as those of tokens and places.
     """
     is_plain = x.ndim == weight.ndim == 2 and x.device.type == "cpu" and x.dtype == torch.float32
+    is_plain = is_plain and (bias is None or bias.is_contiguous())  # the operator would not see its strides
     if is_plain and not torch.is_grad_enabled() and _has_onednn():
         then, how = ("gelu", "none") if is_followed_by_gelu else ("none", "")
         made: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, then, [], how)
@@ -147,12 +148,12 @@ def gelu(x: Tensor) -> Tensor:
 @cache
 def _has_onednn() -> bool:
     """Whether torch was built with the operator, and it gives what it should."""
-    x = torch.linspace(-2, 2, 12).view(3, 4)
+    x, bias = torch.linspace(-2, 2, 12).view(3, 4), torch.linspace(0, 1, 3)
     try:
-        made = torch.ops.mkldnn._linear_pointwise(x, x, x[:, 0], "gelu", [], "none")
+        made = torch.ops.mkldnn._linear_pointwise(x, x, bias, "gelu", [], "none")
     except (AttributeError, RuntimeError):
         return False
-    return torch.allclose(made, F.gelu(x @ x.mT + x[:, 0]), atol=1e-5)
+    return torch.allclose(made, F.gelu(x @ x.mT + bias), atol=1e-5)
 
 
 def _by_token(x: Tensor) -> Tensor:
