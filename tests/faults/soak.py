@@ -1,7 +1,8 @@
 """Hours of work in a real window, watched: `xvfb-run -a python tests/faults/soak.py --minutes 120`.
 
 Objects of one image are clicked on and accepted at an even pace, some are painted over, undone or erased, and the model
-learns in between. Each minute the memory, the threads, the open files and how long clicks and
+learns in between; after every fifth training (and the first) more like them are proposed, of which some are accepted, rejected and named. Each
+minute the memory, the threads, the open files and how long clicks and
 accepts took are written down; at the end the ten minutes after the first ten are compared with the last ten.
 """
 
@@ -21,6 +22,7 @@ import numpy as np
 
 PER_SIDE, STEP = 46, 43
 WARM_MINUTES = 10.0
+PROPOSE_EVERY = 5
 
 
 def scene():
@@ -55,6 +57,21 @@ def measured() -> dict[str, float]:
     }
 
 
+def take_proposals(bench) -> int:
+    """Have objects proposed, accept two, reject one, name one, and drop the others; how many there were."""
+    annotator = bench.annotator
+    bench.controller.attempt(annotator.propose)
+    bench.ticks.until(lambda: not annotator.is_busy, "proposals")
+    found = list(annotator.proposals)
+    if len(found) > 2:
+        annotator.accept_proposals(found[:2])
+        bench.ticks.until(lambda: not annotator.is_busy, "accepting proposals")
+        annotator.reject_proposals(found[2:3])
+        annotator.name_each({max(annotator.objects): "disc"})
+    annotator.drop_proposals()
+    return len(found)
+
+
 def run(minutes: float, objects: int, trainings: int, out: Path) -> list[dict[str, float]]:
     """Work so long; a row for each minute."""
     from napari_simmat.plugin.bench import Bench, ClickTimes
@@ -63,7 +80,7 @@ def run(minutes: float, objects: int, trainings: int, out: Path) -> list[dict[st
     keep_what_is_imported()
     bench = Bench(Path(os.environ["NAPARI_SIMMAT_HOME"]) / "projects")
     rng = np.random.default_rng(0)
-    began, rows, done, trained, refused = time.monotonic(), [], 0, 0, 0
+    began, rows, done, trained, proposed, refused = time.monotonic(), [], 0, 0, 0, 0
     times, accepts, last = ClickTimes(), [], 0.0
     image, places = scene()
     bench.open(image)
@@ -92,12 +109,15 @@ def run(minutes: float, objects: int, trainings: int, out: Path) -> list[dict[st
         if done % max(1, objects // trainings) == 0 and bench.annotator.objects:
             bench.train("quick", 10)
             trained += 1
+            if trained % PROPOSE_EVERY == 1:
+                proposed += take_proposals(bench)
         passed = (time.monotonic() - began) / 60
         if passed - last >= 1 or done == objects:
             row = {
                 "minute": passed,
                 "objects": done,
                 "trainings": trained,
+                "proposed": proposed,
                 "refused": refused,
                 **measured(),
                 "click_ms": median(times.painted) if times.painted else float("nan"),
