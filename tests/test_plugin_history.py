@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 from balls import BALLS, balls, pixels
-from gestures import gesture, paint, state
+from gestures import KINDS, gesture, paint, state, two_groups
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from test_plugin_panel import CTRL, SHIFT, journal, open_panel  # noqa: F401
@@ -21,18 +21,8 @@ from napari_simmat.journal.store import Store
 from napari_simmat.plugin.pictures import layer_data
 from napari_simmat.plugin.window import dock_panel
 
-KINDS = (
-    *("click", "click", "box", "accept", "accept", "reject", "brush", "brush", "erase", "merge"),
-    *(
-        "accept proposals",
-        "reject proposal",
-        "complete",
-        "add class",
-        "name",
-        "rename class",
-        "accept painted",
-    ),
-)
+USUAL = ("click", "click", "box", "accept", "accept", "reject", "brush", "brush", "erase", "merge")
+"""What people do most is done most."""
 
 
 @pytest.fixture
@@ -43,30 +33,34 @@ def window(open_panel):  # noqa: F811
 
 
 def settled(window):
-    """The state once the labels are looked at and clicks are answered."""
+    """The state once the labels are looked at, clicks are answered and the model has learnt."""
+    annotator = window.annotator
     window.until(lambda: not window.controller._sync.isActive())
     window.ready()
-    return state(window.annotator)
+    window.until(lambda: annotator.training is None and (annotator.is_answered or annotator.prompt.is_empty))
+    return state(annotator)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_undo_goes_back_through_everything_that_was_done_in_the_window(window, seed):
-    rng = np.random.default_rng(seed)
-    annotator = window.annotator
-    states = [settled(window)]
-    for kind in rng.choice(KINDS, 14):
+def act(window, kind, rng):
+    """Do a gesture in the window, until all that comes of it is there."""
+    with contextlib.suppress(SimmatError):
+        if kind == "brush":
+            window.controller._show_objects()
+            paint(window.annotator, rng)  # into napari's layer, which tells of it by itself
+        else:
+            gesture(window.annotator, kind, rng)
+    return settled(window)
+
+
+def go_back_and_forth(window, kinds, rng, at_least):
+    """Do these; undo and redo come through the same states, also in the layer that is shown."""
+    annotator, states = window.annotator, [settled(window)]
+    for kind in kinds:
         depth = len(annotator.history[0])
-        with contextlib.suppress(SimmatError):
-            if kind == "brush":
-                window.controller._show_objects()
-                paint(annotator, rng)  # into napari's layer, which tells of it by itself
-                window.until(lambda: not window.controller._sync.isActive())
-            else:
-                gesture(annotator, str(kind), rng)
-                window.until(lambda: "take over" not in annotator._jobs)  # proposals are answered elsewhere
+        present = act(window, str(kind), rng)
         if len(annotator.history[0]) > depth:
-            states.append(settled(window))
-    assert len(states) > 5
+            states.append(present)
+    assert len(states) > at_least
     for wanted in reversed(states[:-1]):
         window.key(Qt.Key_Z, CTRL)
         assert settled(window) == wanted
@@ -74,6 +68,25 @@ def test_undo_goes_back_through_everything_that_was_done_in_the_window(window, s
     for wanted in states[1:]:
         window.key(Qt.Key_Z, CTRL | SHIFT)
         assert settled(window) == wanted
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_undo_goes_back_through_everything_that_was_done_in_the_window(window, seed):
+    rng = np.random.default_rng(seed)
+    go_back_and_forth(window, rng.choice([*USUAL, *KINDS], 16), rng, 5)
+
+
+def test_so_it_does_through_trainings_and_versions_in_the_window(window):
+    rng = np.random.default_rng(0)
+    kinds = ("click", "accept", "train", "click", "candidate", "accept", "train", "version", "box", "version")
+    go_back_and_forth(window, (*kinds, "set aside", "click"), rng, 7)
+
+
+def test_so_it_does_where_experts_look_at_groups_of_channels(open_panel):  # noqa: F811
+    window, rng = open_panel(layer_data(two_groups())), np.random.default_rng(0)
+    window.ready()
+    kinds = ("click", "experts", "accept", "leave out", "click", "leave out", "brush", "leave out", "accept")
+    go_back_and_forth(window, (*kinds, "leave out", "version", "leave out"), rng, 6)
 
 
 def test_naparis_own_undo_is_a_gesture_like_any_other(window):
