@@ -86,6 +86,24 @@ def test_the_same_labels_come_of_it(scene, seed):
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_the_same_labels_come_of_experts_and_of_groups_left_out(tmp_path):
+    path = tmp_path / "two.ome.tif"
+    channels = {"axes": "CYX", "Channel": {"Name": ["red", "NIR"]}}
+    tifffile.imwrite(path, pixels(2), photometric="minisblack", metadata=channels)
+    rng, groups = np.random.default_rng(0), []
+    annotator = Annotator(open_image(path), journal=Journal())
+    for kind in ("experts", "click", "accept", *("leave out", "click", "accept", "version") * 4):
+        with contextlib.suppress(SimmatError):
+            gesture(annotator, kind, rng)
+        groups.append(tuple(annotator.groups.items()))
+    assert len(set(groups)) > 2
+    assert len(annotator.objects) > 2
+    annotator.close()
+    (found,) = replay(path.with_name("two.ome.tif.simmat"))
+    assert (found.differences, found.same) == ([], True)
+    assert found.objects == len(annotator.objects)
+
+
 def test_choosing_the_adapter_in_use_is_a_gesture_that_undo_takes_back(scene):
     annotator = Annotator(open_image(scene, channel_axis=0), journal=Journal())
     annotator.click(*BALLS[1][:2])
