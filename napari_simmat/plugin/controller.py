@@ -469,10 +469,13 @@ class Controller(QObject):
         """Draw the prompt with its mask, or without if that takes its time: drawing twice would keep the mask waiting."""
         if prompt.is_empty:
             self._show_prompt()
+            return
+        is_first = self.annotator.is_drafting
+        self._hold.begin(LONG_MS if is_first else SHORT_MS)
+        if self.stage.has_clicks:
+            QTimer.singleShot(0, self._show_prompt)  # while the model answers; seen when the window is drawn
         else:
-            is_first = self.annotator.is_drafting
             self._prompt_later.start(_FIRST_PROMPT_MS if is_first else _PROMPT_MS)
-            self._hold.begin(LONG_MS if is_first else SHORT_MS, all_of_it=is_first)
 
     def _show_prompt(self) -> None:
         self._prompt_later.stop()
@@ -481,13 +484,11 @@ class Controller(QObject):
         self.prompt_shown.emit()
 
     def _on_answer(self, answer: Any) -> None:
-        if self._prompt_later.isActive() and self.stage.has_clicks:
-            self._show_prompt()
         if self.stage.image_layer is not None:
             self.stage.show_mask(None if answer is None else answer.mask)
         if (
             self._prompt_later.isActive()
-        ):  # the layer for clicks has to be made first, which the mask need not wait for
+        ):  # a layer for clicks has to be made first; the mask need not wait for it
             QTimer.singleShot(0, self._show_prompt)
         self._hold.end()
 
