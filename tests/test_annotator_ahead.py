@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from balls import BALLS, ball, balls, iou
+from balls import BALLS, ball, balls, iou, pixels
 
 from napari_simmat import Adapter, Annotator, Segmenter
 from napari_simmat.errors import AdapterError
+from napari_simmat.images import as_image
+from napari_simmat.images.modality import ModelChannel
 from napari_simmat.inference import is_at_hand
 from napari_simmat.inference.cache import forget
 from napari_simmat.inference.frozen import FrozenEncoder
@@ -117,6 +119,24 @@ def test_a_draft_looks_at_less_than_a_quarter_of_the_pixels(later, monkeypatch):
     for kind in ("open", "draft", "encode"):
         later.run(kind)
     assert sizes == [448, 1024]
+
+
+def test_a_draft_of_a_large_image_is_computed_from_every_so_manieth_pixel(monkeypatch):
+    image, sizes, compute = (
+        as_image(np.kron(pixels(2), np.ones((8, 8), np.float32)), channel_axis=0),
+        [],
+        ModelChannel.compute,
+    )
+    monkeypatch.setattr(
+        ModelChannel,
+        "compute",
+        lambda self, planes, camera: sizes.append(planes[0].shape) or compute(self, planes, camera),
+    )
+    Segmenter(image, draft=True)
+    assert set(sizes) == {(512, 640)}  # 1280 // 448 = 2
+    sizes.clear()
+    Segmenter(image)
+    assert set(sizes) == {(1024, 1280)}
 
 
 def test_no_draft_is_made_of_what_is_at_hand(later):

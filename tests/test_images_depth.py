@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from napari_simmat.errors import ImageError
+from napari_simmat.images import Channel, MultiChannelImage
 from napari_simmat.images.camera import Camera, default_camera
 from napari_simmat.images.physics.depth import (
     depth_of_disparity,
@@ -91,6 +94,29 @@ def test_normals_of_a_tilted_plane_are_exact(normal):
     out = normals(plane_depth(normal, 2.0), CAMERA)
     assert out.dtype == np.float32
     np.testing.assert_allclose(out, np.broadcast_to(normal[:, None, None], out.shape), atol=1e-6)
+
+
+@pytest.mark.parametrize("camera", [None, CAMERA])
+def test_every_third_pixel_of_a_plane_has_the_same_normal(camera):
+    assumed = replace(default_camera((60, 80)), principal_point=(29.5, 39.5))
+    depth = plane_depth(unit(0.5, -0.3, 1), 2.0, camera=camera or assumed)
+    whole = MultiChannelImage(
+        depth[None], (Channel("depth", unit="m", role="depth"),), "depth", camera=camera
+    )
+    seen = whole.thinned(3)
+    np.testing.assert_array_equal(seen.data[0], depth[::3, ::3])
+    out = normals(seen.data[0], seen.camera)
+    np.testing.assert_allclose(
+        out, np.broadcast_to(unit(0.5, -0.3, 1)[:, None, None], (3, 20, 27)), atol=1e-6
+    )
+    assert whole.thinned(1) is whole
+
+
+def test_disparities_of_every_third_pixel_are_the_same_depths():
+    camera = Camera((1000.0, 990.0), baseline_m=0.2, disparity_offset_px=31.0)
+    disparity = np.linspace(5, 90, 60).reshape(6, 10)
+    few = depth_of_disparity(disparity[::3, ::3], camera.thinned(3))
+    np.testing.assert_allclose(few, depth_of_disparity(disparity, camera)[::3, ::3], rtol=1e-6)
 
 
 def test_normals_face_the_camera_and_mirror_with_the_image():

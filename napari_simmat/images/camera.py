@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 __all__ = ["Camera", "default_camera"]
@@ -37,6 +37,19 @@ class Camera:
             raise ValueError(f"the baseline {self.baseline_m} m must be positive")
         if not all(map(math.isfinite, (*(self.principal_point or ()), self.disparity_offset_px))):
             raise ValueError("the principal point and the offset of disparities must be finite")
+
+    def thinned(self, step: int) -> Camera:
+        """The same camera for every so manieth pixel; disparities stay counted in the pixels that there were."""
+        along, across = self.focal_length_px
+        axis = self.principal_point
+        return replace(
+            self,
+            focal_length_px=(along / step, across / step),
+            principal_point=None if axis is None else (axis[0] / step, axis[1] / step),
+            baseline_m=None
+            if self.baseline_m is None
+            else self.baseline_m * step,  # so that f b / d is the depth
+        )
 
 
 def default_camera(shape: tuple[int, int]) -> Camera:

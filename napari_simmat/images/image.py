@@ -191,12 +191,10 @@ class MultiChannelImage:
                 f"The window of rows {top} to {bottom} and columns {left} to {right} holds no pixel of "
                 f"{self.name!r}, which has {rows} rows and {columns} columns; choose another."
             )
-        georeference, camera = self.georeference, self.camera
-        if camera is None and {"depth", "disparity"} & set(self.roles):
-            camera = default_camera(self.shape)  # of the whole view, not of the window
+        georeference, camera = self.georeference, self._camera_of_the_whole
         if camera is not None:
-            centre = camera.principal_point or ((rows - 1) / 2, (columns - 1) / 2)
-            camera = replace(camera, principal_point=(centre[0] - top, centre[1] - left))
+            y, x = camera.principal_point or (0.0, 0.0)
+            camera = replace(camera, principal_point=(y - top, x - left))
         return replace(
             self,
             data=loaded(self.data[:, top:bottom, left:right]),
@@ -206,6 +204,39 @@ class MultiChannelImage:
             levels=(),
             stored=self._stored_window(top, left, bottom, right),
         )
+
+    def thinned(self, step: int) -> MultiChannelImage:
+        """Every so manieth row and column as an image of its own, in memory: what is seen at a glance.
+
+        Parameters
+        ----------
+        step : int
+            At least 1; with 1 it is the image itself.
+        """
+        if step <= 1:
+            return self
+        height, width = self.pixel_size or (1.0, 1.0)
+        camera = self._camera_of_the_whole
+        return replace(
+            self,
+            data=loaded(self.data[:, ::step, ::step]),
+            pixel_size=None if self.pixel_size is None else (height * step, width * step),
+            georeference=None,
+            camera=None if camera is None else camera.thinned(step),
+            levels=(),
+            stored=None,
+        )
+
+    @property
+    def _camera_of_the_whole(self) -> Camera | None:
+        """The camera with its axis in pixels of this image; that of depth is assumed where it is not known."""
+        camera = self.camera
+        if camera is None and {"depth", "disparity"} & set(self.roles):
+            camera = default_camera(self.shape)
+        if camera is None or camera.principal_point is not None:
+            return camera
+        rows, columns = self.shape
+        return replace(camera, principal_point=((rows - 1) / 2, (columns - 1) / 2))
 
     def _stored_window(self, top: int, left: int, bottom: int, right: int) -> Any:
         if self.stored is None or self.stored.shape[1:] != self.shape:

@@ -125,7 +125,9 @@ class OneSight(Sight):
     def _input(self) -> Tensor:
         """What the model sees, (1, C, h, w)."""
         look = self._look
-        x = self._adapter.profile.model_input(look.image, look.frame.shape)
+        # A draft is made of few pixels, so formulas need not be computed for all.
+        seen = look.image.thinned(max(look.image.shape) // look.frame.side) if look.is_draft else look.image
+        x = self._adapter.profile.model_input(seen, look.frame.shape)
         for k in look.blank:
             x[k] = x[k].mean()
         return torch.from_numpy(x)[None].to(look.device)
