@@ -71,7 +71,7 @@ def go_back_and_forth(window, kinds, rng):
     return states, steps
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+@pytest.mark.parametrize("seed", [0, 1, 2])
 def test_undo_goes_back_through_everything_that_was_done_in_the_window(window, seed):
     rng = np.random.default_rng(seed)
     states, _ = go_back_and_forth(window, rng.choice([*USUAL, *KINDS], 16), rng)
