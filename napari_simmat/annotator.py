@@ -132,7 +132,7 @@ class Annotator(Learning):
         for book in self._books.values():
             if book.target is target:
                 with self.problem.blocked():  # what was done to it at the last moment may be of another shape
-                    self.sync_labels()
+                    self.sync_labels(book)
                 book.let_go()
 
     def accept(self, label: int | None = None) -> int | None:
@@ -261,7 +261,7 @@ class Annotator(Learning):
         if book is None:
             return None
         self._label_once_answered = None
-        self.sync_labels()
+        self.sync_labels(book)
         step = book.log.next_back(kind)
         if step is None:
             return None

@@ -55,8 +55,7 @@ class Attributing(Clicking):
             There is no such object, the image is not encoded yet, or a training is under way.
         """
         book, segmenter, version = self._need_book(), self.segmenter, self.versions.current
-        if self.book is not None and self.book.sync() != ([], []):
-            self.objects_changed.emit()
+        self.sync_labels(book)
         notes = dict(book.notes)
         if not notes:
             raise PromptError("There is no object to look at yet; accept one first.")

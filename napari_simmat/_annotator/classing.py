@@ -218,7 +218,7 @@ class Classing(Proposing):
         book = self._need_book()
         if self.class_map is None:
             raise PromptError("No classes are painted yet; press Paint first.")
-        self.sync_labels()
+        self.sync_labels(book)
         parts = parts_of(self.class_map, smallest=smallest, free=book.known == 0)
         first = book.next_label
         states = [

@@ -208,9 +208,9 @@ class Keeping(Session):
         refs = [ref for ref in (step.version.before, step.version.after) if ref is not None]
         return {v for ref in refs if (v := self.versions.known(str(ref["fingerprint"]))) is not None}
 
-    def sync_labels(self) -> bool:
-        """Take over what a brush or an undo changed in the target; True if there was anything."""
-        changed = [book.sync() != ([], []) for book in self._books.values()]
+    def sync_labels(self, *books: ObjectBook) -> bool:
+        """Take over what a brush or an undo changed in the targets of these images, or of all; True if anything was."""
+        changed = [book.sync() != ([], []) for book in books or self._books.values()]
         if any(changed):
             self._did(objects=True)
         return any(changed)

@@ -151,7 +151,7 @@ class Proposing(Accepting):
     def propose_everything(self, *, grid: int = GRID) -> list[Proposal] | None:
         """Propose whatever looks like an object, by a grid of clicks; as `propose` otherwise."""
         book, segmenter = self._need_book(), self._need_segmenter()
-        self.sync_labels()
+        self.sync_labels(book)
         taken = book.known != 0
 
         def work(job: Job, progress: Progress) -> Proposed:

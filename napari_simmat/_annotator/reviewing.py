@@ -78,7 +78,7 @@ class Reviewing(Grouping):
             There is no object yet, or the image is not encoded.
         """
         book, segmenter = self._need_book(), self._need_segmenter()
-        self.sync_labels()
+        self.sync_labels(book)
         objects = [(label, note.window, note.crop) for label, note in book.in_order().items()]
         if not objects:
             raise PromptError("There is no object to look at yet; accept one first.")
