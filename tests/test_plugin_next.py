@@ -66,6 +66,7 @@ def test_proposals_are_shown_accepted_rejected_and_taken_back(window):
     window.viewer.cursor.position = (round(y), round(x))
     window.key(Qt.Key_N)
     assert advice.shown == []
+    assert window.said == "Rejected; 0 left. Undo brings it back."
     assert not ghosts.data.any()
     assert not section.accept.isEnabled()
 
