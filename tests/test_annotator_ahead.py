@@ -8,7 +8,7 @@ from balls import BALLS, ball, balls, iou, pixels
 
 from napari_simmat import Adapter, Annotator, Segmenter
 from napari_simmat.errors import AdapterError
-from napari_simmat.images import as_image
+from napari_simmat.images import Channel, MultiChannelImage, as_image, profile_for
 from napari_simmat.images.modality import ModelChannel
 from napari_simmat.inference import is_at_hand
 from napari_simmat.inference.cache import forget
@@ -137,6 +137,26 @@ def test_a_draft_of_a_large_image_is_computed_from_every_so_manieth_pixel(monkey
     sizes.clear()
     Segmenter(image)
     assert set(sizes) == {(1024, 1280)}
+
+
+def test_a_profile_with_a_camera_in_pixels_of_the_whole_sees_the_whole(monkeypatch):
+    depth = Channel("depth", unit="m", role="depth")
+    image = MultiChannelImage(2 + np.kron(pixels(1), np.ones((8, 8), np.float32)) / 9e4, (depth,), "depth")
+    usual, sizes, compute = profile_for(image), [], ModelChannel.compute
+    assert not usual.knows_camera
+    known = {"parameters": {"focal_length_px": 900.0}}
+    sees = (s.model_copy(update=known) if "normal" in s.formula else s for s in usual.sees)
+    own = usual.model_copy(update={"sees": tuple(sees)})
+
+    def noted(self, planes, camera):
+        sizes.append(planes[0].shape)
+        return compute(self, planes, camera)
+
+    monkeypatch.setattr(ModelChannel, "compute", noted)
+    for profile, shape in ((usual, (512, 640)), (own, image.shape)):
+        sizes.clear()
+        Segmenter(image, profile=profile, draft=True)
+        assert set(sizes) == {shape}
 
 
 def test_no_draft_is_made_of_what_is_at_hand(later):

@@ -112,13 +112,6 @@ def test_every_third_pixel_of_a_plane_has_the_same_normal(camera):
     assert whole.thinned(1) is whole
 
 
-def test_disparities_of_every_third_pixel_are_the_same_depths():
-    camera = Camera((1000.0, 990.0), baseline_m=0.2, disparity_offset_px=31.0)
-    disparity = np.linspace(5, 90, 60).reshape(6, 10)
-    few = depth_of_disparity(disparity[::3, ::3], camera.thinned(3))
-    np.testing.assert_allclose(few, depth_of_disparity(disparity, camera)[::3, ::3], rtol=1e-6)
-
-
 def test_normals_face_the_camera_and_mirror_with_the_image():
     depth = plane_depth(unit(0.4, -0.3, 1), 1.5)
     mirrored = Camera(CAMERA.focal_length_px, (29.5, 79 - 41.0))

@@ -9,6 +9,7 @@ import torch
 
 from napari_simmat.models import load_base_model
 from napari_simmat.models.decoder import PromptDecoder
+from napari_simmat.models.folding import _has_onednn, linear
 from napari_simmat.models.lora import LoRALinear, merge
 from napari_simmat.models.strategies import Strategy
 
@@ -181,3 +182,19 @@ def test_after_answering_the_same_can_be_learnt_from(sam):
     logits, _ = decoder.answer(decoder.ground(given), **prompts()[0])
     logits.mean().backward()
     assert given.grad.abs().sum() > 0
+
+
+def test_long_thin_products_are_taken_by_onednn_where_torch_has_it():
+    assert _has_onednn() == torch.backends.mkldnn.is_available()
+
+
+@pytest.mark.parametrize("has_gelu", [False, True])
+@pytest.mark.parametrize(
+    "bias", [None, torch.randn(8), torch.randn(8, 2)[:, 0]], ids=["none", "plain", "strided"]
+)
+def test_they_are_what_torch_makes_of_them(bias, has_gelu):
+    x, weight = torch.randn(40, 4), torch.randn(8, 4)
+    expected = torch.nn.functional.linear(x, weight, bias)
+    expected = torch.nn.functional.gelu(expected) if has_gelu else expected
+    with torch.no_grad():
+        torch.testing.assert_close(linear(x, weight, bias, is_followed_by_gelu=has_gelu), expected)

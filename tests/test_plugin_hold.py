@@ -12,23 +12,45 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 from napari_simmat.plugin.hold import Hold
 
 
-class Canvas(QWidget):
+class Drawn(QWidget):
+    """Counts how often it was drawn."""
+
     frameSwapped = Signal()
+
+    def __init__(self):
+        super().__init__()
+        self.times = 0
+
+    def paintEvent(self, event):
+        self.times += 1
+
+
+class Plain(QWidget):
+    """No canvas."""
 
 
 @pytest.fixture
 def window(qtbot):
     window = QMainWindow()
-    window.setCentralWidget(Canvas())
-    window.addDockWidget(Qt.LeftDockWidgetArea, QDockWidget("panel"))
+    window.setCentralWidget(Drawn())
+    dock = QDockWidget("panel")
+    dock.setWidget(Drawn())
+    window.addDockWidget(Qt.LeftDockWidgetArea, dock)
     qtbot.addWidget(window)
     window.show()
+    qtbot.waitUntil(lambda: dock.widget().times > 0 and window.centralWidget().times > 0)
+    qtbot.wait(50)
     return window
 
 
 @pytest.fixture
-def dock(window):
-    return window.findChild(QDockWidget)
+def canvas(window):
+    return window.centralWidget()
+
+
+@pytest.fixture
+def panel(window):
+    return window.findChild(QDockWidget).widget()
 
 
 @pytest.fixture
@@ -38,56 +60,68 @@ def hold(window):
     return hold
 
 
-def drawn(window):
-    return window.updatesEnabled() and window.centralWidget().updatesEnabled()
-
-
-def test_the_window_stands_still_until_the_end_when_the_canvas_is_drawn_first(window, dock, hold):
+@pytest.mark.parametrize("leave", ["end", "close"])
+def test_what_changes_meanwhile_is_drawn_at_the_end_and_nothing_else(canvas, panel, hold, qtbot, leave):
+    before, around = canvas.times, panel.times
     hold.begin(10_000)
-    hold.begin(10_000)  # another click meanwhile
+    canvas.update()
+    qtbot.wait(50)
+    assert canvas.times == before
+    getattr(hold, leave)()
+    qtbot.waitUntil(lambda: canvas.times == before + 1)
+    qtbot.wait(50)
+    assert (canvas.times, panel.times) == (before + 1, around)
+
+
+def test_what_was_to_be_drawn_before_waits_too(canvas, hold, qtbot):
+    before = canvas.times
+    canvas.update()
+    hold.begin(10_000)
+    qtbot.wait(50)
+    assert canvas.times == before
+    hold.end()
+    qtbot.waitUntil(lambda: canvas.times == before + 1)
+
+
+def test_it_ends_by_itself_however_often_it_begins_meanwhile(canvas, hold, qtbot):
+    before = canvas.times
+    hold.begin(100)
+    canvas.update()
+    for _ in range(5):
+        qtbot.wait(40)
+        hold.begin(10_000 if canvas.times == before else 1)  # another click
+    assert canvas.times > before
+
+
+def test_a_window_that_others_hold_stays_held(window, canvas, hold, qtbot):
+    window.setUpdatesEnabled(False)
+    hold.begin(10_000)
+    hold.end()
     assert not window.updatesEnabled()
-    assert not window.centralWidget().updatesEnabled()
-    hold.end()
-    assert drawn(window)
-    assert not dock.updatesEnabled()
-    window.centralWidget().frameSwapped.emit()
-    assert dock.updatesEnabled()
 
 
-def test_what_is_around_does_not_wait_for_a_canvas_that_has_nothing_to_draw(window, dock, hold, qtbot):
+def test_a_window_without_a_canvas_or_that_is_gone_is_left_alone(qtbot, window, hold):
+    bare = QMainWindow()
+    bare.setCentralWidget(Plain())
+    qtbot.addWidget(bare)
+    other = Hold(None)
+    other.enter(bare)
+    other.begin(10_000)
+    assert bare.updatesEnabled()
+
+    gone = QMainWindow()
+    gone.setCentralWidget(Drawn())
+    other.enter(gone)
+    other.begin(10_000)
+    gone.deleteLater()
+    qtbot.wait(50)
+    other.end()
+    other.close()
+
+
+def test_coming_into_the_same_window_again_changes_nothing(window, canvas, hold, qtbot):
     hold.begin(10_000)
-    hold.end()
-    qtbot.waitUntil(dock.updatesEnabled)
-
-
-def test_a_click_before_the_panel_is_drawn_holds_all_of_it_again(window, dock, hold, qtbot):
-    hold.begin(10_000)
-    hold.end()
-    hold.begin(10_000)
-    window.centralWidget().frameSwapped.emit()  # of before
-    qtbot.wait(100)
+    hold.enter(window)
     assert not window.updatesEnabled()
-    assert not dock.updatesEnabled()
     hold.end()
-    qtbot.waitUntil(lambda: drawn(window) and dock.updatesEnabled())
-
-
-def test_what_others_hold_stays_held(window, dock, hold, qtbot):
-    dock.setUpdatesEnabled(False)
-    hold.begin(10_000)
-    hold.end()
-    window.centralWidget().frameSwapped.emit()
-    assert drawn(window)
-    assert not dock.updatesEnabled()
-
-
-def test_it_ends_at_once_when_the_window_is_left(window, dock, hold):
-    hold.begin(10_000)
-    hold.close()
-    assert drawn(window)
-    assert dock.updatesEnabled()
-
-
-def test_it_ends_by_itself(window, dock, hold, qtbot):
-    hold.begin(20)
-    qtbot.waitUntil(lambda: drawn(window) and dock.updatesEnabled())
+    assert window.updatesEnabled()

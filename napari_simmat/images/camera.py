@@ -39,16 +39,13 @@ class Camera:
             raise ValueError("the principal point and the offset of disparities must be finite")
 
     def thinned(self, step: int) -> Camera:
-        """The same camera for every so manieth pixel; disparities stay counted in the pixels that there were."""
+        """The same camera for every so manieth pixel of a depth image."""
         along, across = self.focal_length_px
         axis = self.principal_point
         return replace(
             self,
             focal_length_px=(along / step, across / step),
             principal_point=None if axis is None else (axis[0] / step, axis[1] / step),
-            baseline_m=None
-            if self.baseline_m is None
-            else self.baseline_m * step,  # so that f b / d is the depth
         )
 
 

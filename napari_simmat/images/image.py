@@ -193,7 +193,8 @@ class MultiChannelImage:
             )
         georeference, camera = self.georeference, self._camera_of_the_whole
         if camera is not None:
-            y, x = camera.principal_point or (0.0, 0.0)
+            assert camera.principal_point is not None
+            y, x = camera.principal_point
             camera = replace(camera, principal_point=(y - top, x - left))
         return replace(
             self,
@@ -206,7 +207,7 @@ class MultiChannelImage:
         )
 
     def thinned(self, step: int) -> MultiChannelImage:
-        """Every so manieth row and column as an image of its own, in memory: what is seen at a glance.
+        """Every so manieth row and column as an image of its own: what is seen at a glance. A lazy one stays lazy.
 
         Parameters
         ----------
@@ -219,7 +220,7 @@ class MultiChannelImage:
         camera = self._camera_of_the_whole
         return replace(
             self,
-            data=loaded(self.data[:, ::step, ::step]),
+            data=self.data[:, ::step, ::step],
             pixel_size=None if self.pixel_size is None else (height * step, width * step),
             georeference=None,
             camera=None if camera is None else camera.thinned(step),

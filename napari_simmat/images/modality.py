@@ -196,6 +196,11 @@ class ModalityProfile(BaseModel):
         return len(self.sees)
 
     @property
+    def knows_camera(self) -> bool:
+        """Whether it says itself what camera an image was taken with, in pixels of the whole image."""
+        return any(seen.parameters.get("focal_length_px", 0.0) > 0 for seen in self.sees)
+
+    @property
     def groups(self) -> dict[str, tuple[int, ...]]:
         """The groups of channels that are there or missing together: what each holds of what the model sees."""
         return groups_of(self)

@@ -125,9 +125,10 @@ class OneSight(Sight):
     def _input(self) -> Tensor:
         """What the model sees, (1, C, h, w)."""
         look = self._look
-        # A draft is made of few pixels, so formulas need not be computed for all.
-        seen = look.image.thinned(max(look.image.shape) // look.frame.side) if look.is_draft else look.image
-        x = self._adapter.profile.model_input(seen, look.frame.shape)
+        image, profile = look.image, self._adapter.profile
+        if look.is_draft and not profile.knows_camera:  # whose geometry is in pixels of the whole
+            image = image.thinned(max(image.shape) // look.frame.side)  # few pixels will do
+        x = profile.model_input(image, look.frame.shape)
         for k in look.blank:
             x[k] = x[k].mean()
         return torch.from_numpy(x)[None].to(look.device)

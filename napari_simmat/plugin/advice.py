@@ -145,9 +145,8 @@ class Advice(QObject):
         self._chosen = rest[0] if rest else None
         if what == "accept":
             self._controller.attempt(self._prepared(lambda: self._annotator.accept_proposals([proposal])))
-        else:
-            if self._controller.attempt(lambda: self._annotator.reject_proposals([proposal])):
-                self._controller.said.emit(f"Rejected; {len(self.shown)} left. Undo brings it back.", False)
+        elif self._controller.attempt(lambda: self._annotator.reject_proposals([proposal])):
+            self._controller.said.emit(f"Rejected; {len(self.shown)} left. Undo brings it back.", False)
 
     def _prepared(self, action: Any) -> Any:
         def do() -> None:

@@ -472,10 +472,9 @@ class Controller(QObject):
             return
         is_first = self.annotator.is_drafting
         self._hold.begin(LONG_MS if is_first else SHORT_MS)
-        if self.stage.has_clicks:
-            QTimer.singleShot(0, self._show_prompt)  # while the model answers; seen when the window is drawn
-        else:
-            self._prompt_later.start(_FIRST_PROMPT_MS if is_first else _PROMPT_MS)
+        usual_ms = _FIRST_PROMPT_MS if is_first else _PROMPT_MS
+        # Into a layer that is there while the model answers: it is seen when the window is drawn.
+        self._prompt_later.start(0 if self.stage.has_clicks else usual_ms)
 
     def _show_prompt(self) -> None:
         self._prompt_later.stop()
@@ -484,11 +483,11 @@ class Controller(QObject):
         self.prompt_shown.emit()
 
     def _on_answer(self, answer: Any) -> None:
+        if self._prompt_later.isActive() and self.stage.has_clicks:
+            self._show_prompt()
         if self.stage.image_layer is not None:
             self.stage.show_mask(None if answer is None else answer.mask)
-        if (
-            self._prompt_later.isActive()
-        ):  # a layer for clicks has to be made first; the mask need not wait for it
+        if self._prompt_later.isActive():  # the layer has to be made first, which the mask need not wait for
             QTimer.singleShot(0, self._show_prompt)
         self._hold.end()
 

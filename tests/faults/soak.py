@@ -1,7 +1,7 @@
 """Hours of work in a real window, watched: `xvfb-run -a python tests/faults/soak.py --minutes 120`.
 
 Objects of one image are clicked on and accepted at an even pace, some are painted over, undone or erased, and the model
-learns in between; after the first and every fifth training more like them are proposed, and some of those are accepted,
+learns in between; after the first training and every fifth one from there more like them are proposed: some are accepted,
 rejected and named. Each minute the memory, the threads, the open files and how long clicks and accepts took are written
 down; at the end the ten minutes after the first ten are compared with the last ten.
 """
