@@ -11,6 +11,7 @@ what becomes dirty meanwhile is kept, and nothing else is drawn when the window 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from qtpy.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer
@@ -40,37 +41,31 @@ class Hold(QObject):
 
     def enter(self, window: QWidget) -> None:
         """Hold this window from now on; one without a canvas has nothing worth it."""
-        if window is self._window or canvas_of(window) is None:
-            return
-        self.close()
-        self._window = window
-        window.destroyed.connect(self._forget)
+        if window is not self._window and canvas_of(window) is not None:
+            self.close()
+            self._window = window
 
     def begin(self, most_ms: int = SHORT_MS) -> None:
         """From now on, for so many milliseconds at most, however often it begins meanwhile."""
-        window = self._window
-        if window is None or self._is_held or not window.updatesEnabled():
+        if self._window is None or self._is_held:
             return
-        self._is_held = True
-        window.setAttribute(_HELD, True)
-        self._timer.start(most_ms)
+        with suppress(RuntimeError):  # Qt has deleted its half of the window already
+            if self._window.updatesEnabled():
+                self._window.setAttribute(_HELD, True)
+                self._is_held = True
+                self._timer.start(most_ms)
 
     def end(self) -> None:
         """Draw what was held back."""
         self._timer.stop()
-        if not self._is_held or self._window is None:
+        if self._window is None or not self._is_held:
             return
         self._is_held = False
-        self._window.setAttribute(_HELD, False)
-        QCoreApplication.postEvent(self._window, QEvent(QEvent.Type.UpdateRequest))
+        with suppress(RuntimeError):
+            self._window.setAttribute(_HELD, False)
+            QCoreApplication.postEvent(self._window, QEvent(QEvent.Type.UpdateRequest))
 
     def close(self) -> None:
         """Let the window go."""
         self.end()
-        if self._window is not None:
-            self._window.destroyed.disconnect(self._forget)
-        self._forget()
-
-    def _forget(self) -> None:
-        self._timer.stop()
-        self._window, self._is_held = None, False
+        self._window = None
