@@ -125,3 +125,16 @@ def test_coming_into_the_same_window_again_changes_nothing(window, canvas, hold,
     assert not window.updatesEnabled()
     hold.end()
     assert window.updatesEnabled()
+
+
+def test_a_held_window_goes_when_it_is_let_go_of(qtbot):
+    window = QMainWindow()
+    window.setCentralWidget(Drawn())
+    hold, gone = Hold(None), []
+    window.destroyed.connect(lambda: gone.append(True))
+    hold.enter(window)
+    hold.begin(10_000)
+    del window
+    assert gone
+    hold.end()
+    hold.close()

@@ -11,8 +11,10 @@ what becomes dirty meanwhile is kept, and nothing else is drawn when the window 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from weakref import ref
 
 from qtpy.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QWidget
@@ -33,7 +35,8 @@ class Hold(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._window: QWidget | None = None
+        # Weak: napari closes a window by letting go of it, and who still held it would keep it and its panel alive.
+        self._window: Callable[[], QWidget | None] = _nothing
         self._is_held = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -41,31 +44,37 @@ class Hold(QObject):
 
     def enter(self, window: QWidget) -> None:
         """Hold this window from now on; one without a canvas has nothing worth it."""
-        if window is not self._window and canvas_of(window) is not None:
+        if window is not self._window() and canvas_of(window) is not None:
             self.close()
-            self._window = window
+            self._window = ref(window)
 
     def begin(self, most_ms: int = SHORT_MS) -> None:
         """From now on, for so many milliseconds at most, however often it begins meanwhile."""
-        if self._window is None or self._is_held:
+        window = self._window()
+        if window is None or self._is_held:
             return
         with suppress(RuntimeError):  # Qt has deleted its half of the window already
-            if self._window.updatesEnabled():
-                self._window.setAttribute(_HELD, True)
+            if window.updatesEnabled():
+                window.setAttribute(_HELD, True)
                 self._is_held = True
                 self._timer.start(most_ms)
 
     def end(self) -> None:
         """Draw what was held back."""
         self._timer.stop()
-        if self._window is None or not self._is_held:
+        window = self._window()
+        if window is None or not self._is_held:
             return
         self._is_held = False
         with suppress(RuntimeError):
-            self._window.setAttribute(_HELD, False)
-            QCoreApplication.postEvent(self._window, QEvent(QEvent.Type.UpdateRequest))
+            window.setAttribute(_HELD, False)
+            QCoreApplication.postEvent(window, QEvent(QEvent.Type.UpdateRequest))
 
     def close(self) -> None:
         """Let the window go."""
         self.end()
-        self._window = None
+        self._window = _nothing
+
+
+def _nothing() -> None:
+    """A window that is not there."""
