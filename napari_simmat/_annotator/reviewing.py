@@ -16,6 +16,7 @@ from napari_simmat._annotator.session import sentence_for
 from napari_simmat.errors import Cancelled, PromptError
 from napari_simmat.inference import Segmenter
 from napari_simmat.inference.doubt import Doubt, doubt_about, doubt_map
+from napari_simmat.inference.memory import give_memory_back
 
 if TYPE_CHECKING:
     from napari_simmat._annotator.versions import Version
@@ -105,10 +106,16 @@ class Reviewing(Grouping):
         return self.review
 
     def _long(self, title: str, work: Callable[[Job, Progress], Any], take: Callable[[Any], None]) -> None:
+        def tidied(progress: Progress) -> Any:
+            try:
+                return work(job, progress)
+            finally:
+                give_memory_back()  # a grid of clicks leaves some hundred MB in pools
+
         job = Job(
             "propose",
             title,
-            lambda progress: work(job, progress),
+            tidied,
             take,
             progress=lambda done, total, _: self.proposing_step.emit(done, total),
         )
