@@ -28,14 +28,15 @@ def test_precision_and_threads_are_chosen_and_shown(open_panel):  # noqa: F811
     window.ready()
     section = window.panel.model
     before = window.annotator.segmenter
-    other = "float32" if compute.uses_bfloat16("cpu") else "bfloat16"
-    section.computing.precision.setCurrentText(other)
-    section.computing.precision.activated.emit(section.computing.precision.currentIndex())
+    usual = "bfloat16" if compute.uses_bfloat16("cpu") else "float32"
+    other = "float32" if usual == "bfloat16" else "bfloat16"
+    section.computing.threads.setValue(1)
     window.until(lambda: window.annotator.segmenter is not before)
-    assert other in section.device.text()
+    assert section.device.text() == f"CPU, 1 thread, {usual}"
 
     between = window.annotator.segmenter
-    section.computing.threads.setValue(1)
+    section.computing.precision.setCurrentText(other)
+    section.computing.precision.activated.emit(section.computing.precision.currentIndex())
     window.until(lambda: window.annotator.segmenter is not between)
     assert section.device.text() == f"CPU, 1 thread, {other}"
     window.segment(*BALLS[1][:2])
