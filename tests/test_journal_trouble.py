@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import threading
 import time
 from contextlib import closing
 
@@ -32,7 +33,7 @@ def state(label=1, size=5, **more):
 def test_what_a_full_disk_does_not_take_is_kept_elsewhere_and_told_until_it_is_written(scene, monkeypatch):
     annotator = session(scene)
     accept(annotator, 1)
-    troubles = []
+    troubles, threads = [], threading.enumerate()
     annotator.trouble_changed.connect(troubles.append)
     with monkeypatch.context() as patched:
         patched.setattr(Store, "append", full_for(scene.parent))
@@ -44,6 +45,9 @@ def test_what_a_full_disk_does_not_take_is_kept_elsewhere_and_told_until_it_is_w
         assert not annotator.try_writing_again()
     assert annotator.try_writing_again()
     assert troubles[-1] == annotator.trouble == ""
+    for thread in {*threading.enumerate()} - {*threads}:  # what kept it elsewhere ends once it is not needed
+        thread.join(60)
+        assert not thread.is_alive()
     labels = annotator.labels.copy()
     annotator.close()
     again = session(scene)
@@ -220,8 +224,6 @@ def test_steps_are_not_written_twice(tmp_path):
 
 
 def test_a_project_writes_from_the_threads_it_was_given_and_gives_them_back(tmp_path):
-    import threading
-
     before = threading.active_count()
     project = Project(tmp_path / "a.simmat")
     project.commit(row_of(balls()), Step("accept", changes=(Change(None, state()),)))

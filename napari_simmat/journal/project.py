@@ -325,6 +325,7 @@ class Project:
                 self._write_all()
             if self._spare.exists:
                 self._spare_writer.submit(self._spare.clear)
+                self._spare_writer.finish()  # a drive that is well again needs no second thread
         self._fill_reserve()
 
     def _write_all(self) -> None:

@@ -21,25 +21,28 @@ class Writer:
         self._waiting: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._before: threading.Thread | None = None
+        self._lock = threading.Lock()  # who submits and who finishes may be on different threads
 
     def submit(self, work: Callable[[], object]) -> Future[object]:
         """Have something done after all that was submitted before."""
         future: Future[object] = Future()
-        self._waiting.put((future, work))
-        if self._thread is None:
-            before, self._before = self._before, None
-            self._thread = threading.Thread(
-                target=self._run, args=(self._waiting, before), name=self._name, daemon=True
-            )
-            self._thread.start()
+        with self._lock:
+            self._waiting.put((future, work))
+            if self._thread is None:
+                before, self._before = self._before, None
+                self._thread = threading.Thread(
+                    target=self._run, args=(self._waiting, before), name=self._name, daemon=True
+                )
+                self._thread.start()
         return future
 
     def finish(self) -> None:
         """Have the thread end after all that was submitted; returns at once."""
-        if self._thread is not None:
-            self._waiting.put(None)
-            self._before, self._thread = self._thread, None
-            self._waiting = queue.SimpleQueue()
+        with self._lock:
+            if self._thread is not None:
+                self._waiting.put(None)
+                self._before, self._thread = self._thread, None
+                self._waiting = queue.SimpleQueue()
 
     def join(self, patience: float) -> bool:
         """Wait until it has ended, so many seconds at most; False if it has not."""
