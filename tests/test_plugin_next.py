@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 
 pytest.importorskip("napari")
 
-from balls import BALLS, ball, balls
+from balls import BALLS, ball, balls, pixels
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QCheckBox, QPushButton
 from test_plugin_panel import journal, open_panel  # noqa: F401
 
-from napari_simmat.plugin.pictures import layer_data
+from napari_simmat.plugin.pictures import add_layer, layer_data, read_layer
 from napari_simmat.training import classes as class_learning
 from napari_simmat.training import proposals as learning
 
@@ -116,6 +117,44 @@ def test_everything_uncertain_objects_and_a_complete_image(window):
     window.viewer.layers.remove(window.controller.stage.image_layer)
     window.until(lambda: advice.ghosts.outlines is None)
     assert window.annotator.proposed is None
+
+
+def test_images_are_ranked_and_gone_to(window, tmp_path):
+    section, annotator = window.panel.next, window.annotator
+    assert not section.rank.isEnabled()
+    window.accept(1, 2)
+    path = tmp_path / "film.tif"
+    frames = np.stack([pixels(2, seed=1), pixels(2, seed=2)])
+    tifffile.imwrite(path, frames, photometric="minisblack", metadata={"axes": "TCYX"})
+    film = add_layer(window.viewer, read_layer(path))
+    for step in (1, 0):
+        window.viewer.dims.set_current_step(0, step)
+        window.controller.images.choose(film)
+        window.until(lambda step=step: window.controller.images.index == (step,))
+        window.until(
+            lambda step=step: annotator.image is not None and annotator.image.name == f"film T{step}"
+        )
+        window.ready()
+        if step:
+            window.accept(3)
+
+    press(window, section.rank)
+    entries = {section.ranked.itemText(k).split(":")[0]: k for k in range(section.ranked.count())}
+    assert set(entries) == {"balls", "film T1"}
+    assert section.ranked.currentIndex() == -1  # none of them is at hand
+    for name, labels in (("film T1", [1]), ("balls", [1, 2]), ("film T1", [1])):
+        section.ranked.activated.emit(entries[name])
+        window.until(lambda name=name: annotator.image is not None and annotator.image.name == name)
+        window.ready()
+        assert sorted(annotator.objects) == labels
+        assert film.visible == (name == "film T1")  # it lies over the other one
+        assert window.controller.images.layer.visible
+        assert section.ranked.currentIndex() == entries[name]
+    assert window.viewer.dims.current_step[0] == 1
+
+    window.viewer.layers.remove(next(layer for layer in window.viewer.layers if layer.name == "balls"))
+    section.ranked.activated.emit(entries["balls"])
+    assert "not there any more" in window.said
 
 
 def test_classes_are_learnt_painted_and_shown(window, monkeypatch):

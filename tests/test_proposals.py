@@ -291,6 +291,30 @@ def test_a_review_ranks_objects_until_they_are_others(image):
     assert heard[-1] is None
 
 
+def test_images_are_ranked_by_the_doubts_about_their_objects(image):
+    annotator = Annotator(image)
+    accept(annotator, 1, 2)
+    mean = annotator.ask_review().mean
+    annotator.set_image(balls(seed=1))
+    accept(annotator, 1)
+    only = annotator.ask_review().mean
+    empty = balls(seed=2)
+    annotator.set_image(empty)
+    heard = []
+    annotator.images_ranked.connect(heard.append)
+
+    ranking = annotator.rank_images()
+
+    assert heard == [ranking]
+    assert {each.identity: (each.objects, each.doubt) for each in ranking} == {
+        image.identity: (2, pytest.approx(mean, abs=1e-6)),
+        balls(seed=1).identity: (1, pytest.approx(only, abs=1e-6)),
+    }
+    assert [each.doubt for each in ranking] == sorted((mean, only), reverse=True)
+    annotator.set_image(image)  # which is what a ranking is for
+    assert annotator.ranking == ranking
+
+
 def test_what_cannot_be_done_is_said_in_a_sentence(image):
     annotator = Annotator(image)
     with pytest.raises(TrainingError, match="at least 2"):
@@ -301,5 +325,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(image):
         annotator.reject_proposals([])
     with pytest.raises(PromptError, match="no object to look at"):
         annotator.ask_review()
+    with pytest.raises(PromptError, match="no object to look at"):
+        annotator.rank_images()
     with pytest.raises(ImageError):
         Annotator().propose()

@@ -10,7 +10,8 @@ from psygnal import Signal
 
 from napari_simmat._annotator.jobs import Job, Progress
 from napari_simmat._annotator.notes import class_of
-from napari_simmat._annotator.proposing import COMPLETE, Proposing
+from napari_simmat._annotator.proposing import COMPLETE
+from napari_simmat._annotator.ranking import Ranking
 from napari_simmat.errors import AdapterError, PromptError, TrainingError
 from napari_simmat.images.class_names import colour_of
 from napari_simmat.inference import Segmenter
@@ -35,7 +36,7 @@ SMALLEST_PART = 50
 """Painted parts with fewer pixels become no objects."""
 
 
-class Classing(Proposing):
+class Classing(Ranking):
     """Keeps a table of classes in the journal, learns them and paints them."""
 
     painted = Signal(object)  # the ClassMap, None when it is not true any more

@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_simmat.inference.proposing import Proposal
 from napari_simmat.plugin.ghosts import Ghosts
+from napari_simmat.plugin.places import Places
 
 if TYPE_CHECKING:
     from napari_simmat.plugin.controller import Controller
@@ -35,6 +36,7 @@ class Advice(QObject):
         self.threshold = 0.0
         self._chosen: Proposal | None = None
         self._proposed: Any = None
+        self._places = Places(controller.viewer, controller.images, self)
         self._annotator.proposals_changed.connect(self._take)
         self._annotator.reviewed.connect(self._show_review)
         self._annotator.image_changed.connect(self._leave)
@@ -107,6 +109,15 @@ class Advice(QObject):
     def review(self) -> None:
         """Look for uncertain objects."""
         self._controller.attempt(self._annotator.ask_review)
+
+    def rank_images(self) -> None:
+        """Look which images are uncertain."""
+        self._controller.attempt(self._annotator.rank_images)
+
+    def go_to_image(self, identity: str) -> None:
+        """Go on with another image of this session."""
+        if not self._places.go_to(identity):
+            self._controller.said.emit("The layer of that image is not there any more; open it again.", True)
 
     def look_at_object(self, label: int) -> None:
         """Bring an object into sight and select its label."""
@@ -197,6 +208,7 @@ class Advice(QObject):
         self.changed.emit()
 
     def _leave(self, image: Any) -> None:
+        self._places.note(image)
         self._chosen = None
         self.ghosts.clear()
         self.changed.emit()

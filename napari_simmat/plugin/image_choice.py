@@ -141,6 +141,11 @@ class ImageChoice(QObject):
         return self.image.facts.get("sample format", AS_STORED) if self.image is not None else AS_STORED
 
     @property
+    def stack_axes(self) -> tuple[int, ...]:
+        """Axes of the layer over which there are several images; `index` is where on them."""
+        return self._stack_axes
+
+    @property
     def is_moving(self) -> bool:
         """Whether another image or slice is about to be opened."""
         return self._settle.isActive() or self._reading is not None
@@ -158,6 +163,16 @@ class ImageChoice(QObject):
             self._set(None, None)
         else:
             self._open(layer)
+
+    def show(self, layer: Any) -> None:
+        """Work on the image of this layer and have it seen: what lies over it and lets nothing through is hidden."""
+        layers = self.layers
+        if layer in layers:
+            for above in layers[layers.index(layer) + 1 :]:
+                if _covers(above, layer):
+                    above.visible = False
+            layer.visible = True
+        self.choose(layer)
 
     def answer(self, axis: int) -> None:
         """The user's answer to the question for the channel axis."""
@@ -486,6 +501,14 @@ def _finest(data: Any) -> Any:
 
 def _is_image(layer: Any) -> bool:
     return isinstance(getattr(layer, "__wrapped__", layer), Image)
+
+
+def _covers(above: Any, layer: Any) -> bool:
+    """Whether nothing is seen of a layer where one above it is."""
+    if above.opacity < 1 or above.blending in ("additive", "minimum", "multiplicative"):
+        return False
+    (low, high), (other_low, other_high) = (each.extent.world[:, -2:] for each in (above, layer))
+    return bool((low < other_high).all() and (other_low < high).all())
 
 
 def _is_ours(layer: Any) -> bool:

@@ -90,6 +90,11 @@ REVIEW = (
     "Ask for each object again with other clicks and boxes. Where the masks differ much, look again: the list has the "
     "most uncertain first, and a layer shows where."
 )
+RANK_IMAGES = (
+    "Do the same for all images of this session that you accepted objects in. The list has the most uncertain image "
+    "first."
+)
+RANKED = "The most uncertain images first, as they were when you asked. Choose one to go on with it."
 DOUBTS = "The most uncertain objects first. Choose one to bring it into sight."
 AUTO_QUICK = (
     "From three objects on, learn for a few seconds after each accepted object, while you go on clicking."

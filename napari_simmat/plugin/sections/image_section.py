@@ -54,7 +54,7 @@ class ImageSection(Section):
     def _choose_layer(self, index: int) -> None:
         layer = self.layer.itemData(index)
         if layer != self._images.layer:
-            self._images.choose(layer)
+            self._images.show(layer)
 
     def _show_layers(self, *_: Any) -> None:
         layers = self._images.layers

@@ -16,7 +16,7 @@ _MOST_LISTED = 200
 
 
 class NextSection(Section):
-    """Asks for proposals and doubts, and lists both.
+    """Asks for proposals and doubts, and lists them.
 
     Parameters
     ----------
@@ -43,15 +43,19 @@ class NextSection(Section):
         self.complete.setToolTip(tooltips.COMPLETE)
         self.complete.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.review = button("Find uncertain objects", tooltips.REVIEW)
+        self.rank = button("Rank images", tooltips.RANK_IMAGES)
         self.doubts = combo(tooltips.DOUBTS)
+        self.ranked = combo(tooltips.RANKED)
+        self.ranked.setPlaceholderText("choose an image to look at")
         self.add_row(self.propose, self.everything)
         self.add_row(self.proposals)
         self.add_row(self.accept, self.reject)
         self.add_row(self.slider, self.above)
         self.add_row(self.accept_all, self.drop)
         self.add_row(self.complete)
-        self.add_row(self.review)
+        self.add_row(self.review, self.rank)
         self.add_row(self.doubts)
+        self.add_row(self.ranked)
         self._connect()
         self._show()
 
@@ -67,7 +71,9 @@ class NextSection(Section):
         self.drop.clicked.connect(advice.drop)
         self.complete.toggled.connect(advice.set_complete)
         self.review.clicked.connect(advice.review)
+        self.rank.clicked.connect(advice.rank_images)
         self.doubts.activated.connect(lambda k: self._look(self.doubts.itemData(k)))
+        self.ranked.activated.connect(lambda k: advice.go_to_image(self.ranked.itemData(k)))
         advice.changed.connect(self._show)
         for signal in (
             annotator.objects_changed,
@@ -77,6 +83,7 @@ class NextSection(Section):
             annotator.image_changed,
             annotator.proposing_started,
             annotator.proposing_stopped,
+            annotator.images_ranked,
         ):
             signal.connect(self._show)
 
@@ -91,12 +98,14 @@ class NextSection(Section):
         self.propose.setEnabled(is_free)
         self.everything.setEnabled(is_free)
         self.review.setEnabled(is_free and bool(annotator.objects))
+        self.rank.setEnabled(is_free and annotator.has_objects)
         self.complete.setEnabled(is_ready)
         self.complete.blockSignals(True)
         self.complete.setChecked(annotator.is_complete)
         self.complete.blockSignals(False)
         self._show_proposals()
         self._show_doubts()
+        self._show_ranking()
 
     def _show_proposals(self) -> None:
         annotator, advice = self._controller.annotator, self._advice
@@ -132,3 +141,18 @@ class NextSection(Section):
             current = self.doubts.currentData()
             place = next((k for k, (_, label) in enumerate(entries) if label == current), 0)
             fill(self.doubts, entries, place)
+
+    def _show_ranking(self) -> None:
+        annotator = self._controller.annotator
+        self.ranked.setVisible(bool(annotator.ranking))
+        entries: list[tuple[str, Any]] = [
+            (f"{each.name}: doubt {each.doubt:.2f}, {_count(each.objects)}", each.identity)
+            for each in annotator.ranking[:_MOST_LISTED]
+        ]
+        here = "" if annotator.image is None else annotator.image.identity
+        place = next((k for k, (_, identity) in enumerate(entries) if identity == here), -1)
+        fill(self.ranked, entries, place)
+
+
+def _count(objects: int) -> str:
+    return "1 object" if objects == 1 else f"{objects} objects"
