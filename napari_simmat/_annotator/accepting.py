@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import get_num_threads
 
+from napari_simmat._annotator.advising import stop_if
 from napari_simmat._annotator.jobs import Job, Progress
-from napari_simmat._annotator.reviewing import Reviewing, stop_if
+from napari_simmat._annotator.reviewing import Reviewing
 from napari_simmat.errors import SimmatError
 from napari_simmat.inference import Prompt, Segmenter
 from napari_simmat.inference.compute import how_computed, threads

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_simmat._annotator.accepting import Accepting
+from napari_simmat._annotator.advising import stop_if
 from napari_simmat._annotator.jobs import Job, Progress
-from napari_simmat._annotator.reviewing import stop_if
 from napari_simmat.errors import PromptError, TrainingError
 from napari_simmat.inference import Segmenter
 from napari_simmat.inference.everything import GRID, everything

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from psygnal import Signal
 
+from napari_simmat._annotator.advising import stop_if
 from napari_simmat._annotator.jobs import Job, Progress
 from napari_simmat._annotator.proposing import Proposing
-from napari_simmat._annotator.reviewing import stop_if
 from napari_simmat.errors import PromptError
 from napari_simmat.inference import Segmenter
 from napari_simmat.inference.doubt import doubt_about

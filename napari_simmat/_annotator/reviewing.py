@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,19 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_simmat._annotator.grouping import Grouping
+from napari_simmat._annotator.advising import Advising, stop_if
 from napari_simmat._annotator.jobs import Job, Progress
-from napari_simmat._annotator.session import sentence_for
-from napari_simmat.errors import Cancelled, PromptError
+from napari_simmat.errors import PromptError
 from napari_simmat.inference import Segmenter
 from napari_simmat.inference.doubt import Doubt, doubt_about, doubt_map
-from napari_simmat.inference.memory import give_memory_back
 
 if TYPE_CHECKING:
     from napari_simmat._annotator.versions import Version
     from napari_simmat.images import MultiChannelImage
 
-__all__ = ["Review", "Reviewing", "stop_if"]
+__all__ = ["Review", "Reviewing"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,29 +43,13 @@ class Review:
         return float(np.mean([doubt for _, doubt in self.doubts]))
 
 
-class Reviewing(Grouping):
-    """Says which objects to look at again; does one thing at a time of those that say what to look at next."""
+class Reviewing(Advising):
+    """Says which objects to look at again."""
 
-    proposing_started = Signal(str)  # what is done, for people
-    proposing_step = Signal(int, int)  # so much of how much is done
-    proposing_stopped = Signal(str)  # why nothing came of it; "" if it was cancelled
     reviewed = Signal(object)  # the Review, None when it is not true any more
 
     review: Review | None = None
     _review_of: tuple[Any, ...] | None = None
-
-    @property
-    def is_proposing(self) -> bool:
-        """Whether proposals or doubts are on their way."""
-        return "propose" in self._jobs
-
-    def cancel_proposing(self) -> bool:
-        """Stop learning, proposing or reviewing; False if that is not under way."""
-        is_under_way = "propose" in self._jobs
-        if is_under_way:
-            self._cancel("propose")
-            self.proposing_stopped.emit("")
-        return is_under_way
 
     def ask_review(self) -> Review | None:
         """Find how uncertain each object of the image is; `reviewed` brings it.
@@ -105,24 +86,6 @@ class Reviewing(Grouping):
         self._long("Looking for uncertain objects", work, take)
         return self.review
 
-    def _long(self, title: str, work: Callable[[Job, Progress], Any], take: Callable[[Any], None]) -> None:
-        def tidied(progress: Progress) -> Any:
-            try:
-                return work(job, progress)
-            finally:
-                give_memory_back()  # a grid of clicks leaves some hundred MB in pools
-
-        job = Job(
-            "propose",
-            title,
-            tidied,
-            take,
-            progress=lambda done, total, _: self.proposing_step.emit(done, total),
-        )
-        self.cancel_proposing()
-        self.proposing_started.emit(title)
-        self._run(job)
-
     def _what_is_reviewed(self) -> tuple[Any, ...]:
         """The adapter and the masks, whatever the objects are called."""
         notes = {} if self.book is None else self.book.in_order()
@@ -148,7 +111,6 @@ class Reviewing(Grouping):
 
     def set_image(self, image: MultiChannelImage | None) -> None:
         """Work on this image from now on; what was found about the present one is dropped."""
-        self.cancel_proposing()
         if self.review is not None:
             self.review = None
             self.reviewed.emit(None)
@@ -157,14 +119,3 @@ class Reviewing(Grouping):
     def _encoded(self, version: Version | None, segmenter: Segmenter) -> None:
         super()._encoded(version, segmenter)
         self._drop_old_review()
-
-    def _job_failed(self, job: Job, error: Exception) -> None:
-        super()._job_failed(job, error)
-        if job.kind == "propose":
-            self.proposing_stopped.emit("" if isinstance(error, Cancelled) else sentence_for(job, error))
-
-
-def stop_if(job: Job) -> None:
-    """End a job that was cancelled."""
-    if job.cancel.is_set():
-        raise Cancelled(f"{job.title} was cancelled.")
