@@ -167,6 +167,7 @@ class RoughScenes:
         self.labels = list(labels)
         self._side = side
         self._window = min(WINDOW, side) if flexible else side
+        self._is_padded = not flexible  # such an encoder fills its frame up
         self.profile = profile
         self._inputs = Inputs([each.image for each in labels], profile, side=side)
         self.sizes = list(sizes) or [0.0] * len(labels)
@@ -222,7 +223,7 @@ class RoughScenes:
     def _shown(self, scene: int, place: Place) -> tuple[Shown, ...]:
         height, width = place.seen_shape
         grid = tuple(-(-n // STRIDE) * STRIDE // LOW for n in (height, width))
-        if self._window == self._side:
+        if self._is_padded:
             grid = (self._side // LOW, self._side // LOW)
         objects = [_moved(each, place) for each in self.labels[scene].objects]
         plain = replace(place, mirrors=())  # a mirrored window shows the same objects, whatever is rounded
