@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown(item):
+def pytest_runtest_protocol(item):
     """After the first window, leave what there is to no collection, as `keep_what_is_imported` does for users.
 
     napari collects all garbage whenever a layer goes, which costs a third of a second each time otherwise.

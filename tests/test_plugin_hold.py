@@ -137,4 +137,11 @@ def test_a_held_window_goes_when_it_is_let_go_of(qtbot):
     del window
     assert gone
     hold.end()
+
+    other = QMainWindow()
+    other.setCentralWidget(Drawn())
+    hold.enter(other)
+    hold.begin(10_000)
+    assert not other.updatesEnabled()
     hold.close()
+    assert other.updatesEnabled()

@@ -14,7 +14,9 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QCheckBox, QPushButton
 from test_plugin_panel import journal, open_panel  # noqa: F401
 
+from napari_simmat.errors import ImageError
 from napari_simmat.plugin.pictures import add_layer, layer_data, read_layer
+from napari_simmat.plugin.taken import Taken
 from napari_simmat.training import classes as class_learning
 from napari_simmat.training import proposals as learning
 
@@ -119,7 +121,7 @@ def test_everything_uncertain_objects_and_a_complete_image(window):
     assert window.annotator.proposed is None
 
 
-def test_images_are_ranked_and_gone_to(window, tmp_path):
+def test_images_are_ranked_and_gone_to(window, tmp_path, monkeypatch):
     section, annotator = window.panel.next, window.annotator
     assert not section.rank.isEnabled()
     window.accept(1, 2)
@@ -142,7 +144,7 @@ def test_images_are_ranked_and_gone_to(window, tmp_path):
     entries = {section.ranked.itemText(k).split(":")[0]: k for k in range(section.ranked.count())}
     assert set(entries) == {"balls", "film T1"}
     assert section.ranked.currentIndex() == -1  # none of them is at hand
-    for name, labels in (("film T1", [1]), ("balls", [1, 2]), ("film T1", [1])):
+    for name, labels in (("film T1", [1]), ("balls", [1, 2])):
         section.ranked.activated.emit(entries[name])
         window.until(lambda name=name: annotator.image is not None and annotator.image.name == name)
         window.ready()
@@ -150,6 +152,22 @@ def test_images_are_ranked_and_gone_to(window, tmp_path):
         assert film.visible == (name == "film T1")  # it lies over the other one
         assert window.controller.images.layer.visible
         assert section.ranked.currentIndex() == entries[name]
+        book = annotator.book
+        section.ranked.activated.emit(entries[name])  # it is there already
+        assert annotator.book is book
+
+    def unreadable(*_):
+        raise ImageError("The file is gone.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Taken, "image", unreadable)
+        section.ranked.activated.emit(entries["film T1"])
+        window.until(lambda: "The file is gone" in window.said)
+    assert annotator.image.name == "balls"
+    assert not film.visible  # it would cover what is worked on
+
+    section.ranked.activated.emit(entries["film T1"])
+    window.until(lambda: annotator.image is not None and annotator.image.name == "film T1")
     assert window.viewer.dims.current_step[0] == 1
 
     window.viewer.layers.remove(next(layer for layer in window.viewer.layers if layer.name == "balls"))

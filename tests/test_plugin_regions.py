@@ -288,6 +288,19 @@ def test_a_large_image_is_worked_on_where_one_clicks(small_is_large, open_window
     assert window.stage.objects == first
     assert sorted(window.annotator.objects) == [1]
 
+    window.annotator.rank_images()
+    window.until(lambda: len(window.annotator.ranking) == 2)
+    here = window.annotator.image.identity
+    other = next(each for each in window.annotator.ranking if each.identity != here)
+    assert other.name.startswith("field from ")
+    for identity in (other.identity, here):
+        window.controller.advice.go_to_image(identity)
+        window.until(
+            lambda identity=identity: (
+                window.annotator.image is not None and window.annotator.image.identity == identity
+            )
+        )
+
 
 def test_a_large_image_is_browsed_without_painting_it_whole(small_is_large, open_window):
     data = da.tile(da.from_array(pixels(3)), (1, 30, 30))

@@ -20,19 +20,21 @@ __all__ = ["Advising", "stop_if"]
 
 
 class Advising(Grouping):
-    """Does one thing at a time of those that say what to look at next."""
+    """Does one thing at a time of those that say what to look at next: proposals, doubts, rankings, classes."""
 
     proposing_started = Signal(str)  # what is done, for people
     proposing_step = Signal(int, int)  # so much of how much is done
     proposing_stopped = Signal(str)  # why nothing came of it; "" if it was cancelled
 
+    _is_of_all_images = False
+
     @property
     def is_proposing(self) -> bool:
-        """Whether proposals or doubts are on their way."""
+        """Whether something that advises is under way."""
         return "propose" in self._jobs
 
     def cancel_proposing(self) -> bool:
-        """Stop learning, proposing or reviewing; False if that is not under way."""
+        """Stop what advises; False if nothing is under way."""
         is_under_way = "propose" in self._jobs
         if is_under_way:
             self._cancel("propose")
@@ -40,11 +42,19 @@ class Advising(Grouping):
         return is_under_way
 
     def set_image(self, image: MultiChannelImage | None) -> None:
-        """Work on this image from now on; what is under way about the present one is stopped."""
-        self.cancel_proposing()
+        """Work on this image from now on; what is under way about the present one alone is stopped."""
+        if not self._is_of_all_images:
+            self.cancel_proposing()
         super().set_image(image)
 
-    def _long(self, title: str, work: Callable[[Job, Progress], Any], take: Callable[[Any], None]) -> None:
+    def _long(
+        self,
+        title: str,
+        work: Callable[[Job, Progress], Any],
+        take: Callable[[Any], None],
+        *,
+        of_all_images: bool = False,
+    ) -> None:
         def tidied(progress: Progress) -> Any:
             try:
                 return work(job, progress)
@@ -59,6 +69,8 @@ class Advising(Grouping):
             progress=lambda done, total, _: self.proposing_step.emit(done, total),
         )
         self.cancel_proposing()
+        self._is_of_all_images = of_all_images
+        self._jobs[job.kind] = job  # who hears that it started sees that it is under way
         self.proposing_started.emit(title)
         self._run(job)
 

@@ -17,6 +17,7 @@ from napari_simmat.inference.doubt import doubt_about
 
 if TYPE_CHECKING:
     from napari_simmat._annotator.objects import ObjectBook
+    from napari_simmat.images import MultiChannelImage
 
 __all__ = ["ImageDoubt", "Ranking"]
 
@@ -28,7 +29,7 @@ class ImageDoubt:
     Attributes
     ----------
     name, identity : str
-        Of the image.
+        Of the image; the name of a region says where it begins.
     objects : int
     doubt : float
         Mean doubt of its objects; 0 is certain, 1 is not.
@@ -47,11 +48,11 @@ class Ranking(Proposing):
     ranking: tuple[ImageDoubt, ...] = ()
 
     @property
-    def has_objects(self) -> bool:
+    def can_rank_images(self) -> bool:
         """Whether there is an object to rank an image by, on this image or on others that the adapter fits."""
-        return any(book.notes for book in self._to_rank())
+        return bool(self._to_rank())
 
-    def rank_images(self) -> tuple[ImageDoubt, ...]:
+    def rank_images(self) -> None:
         """Find how uncertain each image is that objects were accepted in; `images_ranked` brings it.
 
         Images that are not encoded any more are encoded again, so it may take seconds for each.
@@ -63,22 +64,23 @@ class Ranking(Proposing):
         """
         segmenter, device = self._need_segmenter(), self._device
         self.sync_labels()
-        lists = [
-            (book.image, [(note.window, note.crop) for note in book.in_order().values()])
-            for book in self._to_rank()
-            if book.notes
-        ]
-        total = sum(len(objects) for _, objects in lists)
+        lists = []
+        for book in self._to_rank():
+            version = self.versions.fitting(book.image)
+            adapter = None if version is None else version.adapter  # None: the untrained one of that image
+            objects = [(note.window, note.crop) for note in book.in_order().values()]
+            lists.append((book.image, adapter, objects))
+        total = sum(len(objects) for *_, objects in lists)
         if not total:
             raise PromptError("There is no object to look at yet; accept one first.")
 
         def work(job: Job, progress: Progress) -> tuple[ImageDoubt, ...]:
             found, done = [], 0
-            for image, objects in lists:
+            for image, adapter, objects in lists:
                 stop_if(job)
                 other = segmenter
                 if image.identity != segmenter.image.identity:
-                    other = Segmenter(image, adapter=segmenter.adapter, device=device, keep=True)
+                    other = Segmenter(image, adapter=adapter, device=device, keep=True)
                 doubts = []
                 for window, crop in objects:
                     stop_if(job)
@@ -87,15 +89,20 @@ class Ranking(Proposing):
                     doubts.append(doubt_about(other, mask).value)
                     done += 1
                     progress(done, total, 0.0)
-                found.append(ImageDoubt(image.name, image.identity, len(doubts), float(np.mean(doubts))))
+                found.append(ImageDoubt(_name(image), image.identity, len(doubts), float(np.mean(doubts))))
             return tuple(sorted(found, key=lambda each: -each.doubt))
 
         def take(ranking: tuple[ImageDoubt, ...]) -> None:
             self.ranking = ranking
             self.images_ranked.emit(ranking)
 
-        self._long("Ranking images", work, take)
-        return self.ranking
+        self._long("Ranking images", work, take, of_all_images=True)
 
     def _to_rank(self) -> list[ObjectBook]:
-        return [book for book in self._books.values() if book is self.book or self._suits(book)]
+        return [
+            book for book in self._books.values() if book.notes and (book is self.book or self._suits(book))
+        ]
+
+
+def _name(image: MultiChannelImage) -> str:
+    return image.name if image.origin == (0, 0) else f"{image.name} from {image.origin[0]}, {image.origin[1]}"

@@ -324,8 +324,9 @@ class Project:
                 (self.folder / RESERVE).unlink(missing_ok=True)
                 self._write_all()
             if self._spare.exists:
-                self._spare_writer.submit(self._spare.clear)
-                self._spare_writer.finish()  # a drive that is well again needs no second thread
+                self._spare_writer.submit(
+                    self._leave_spare, last=True
+                )  # a drive that is well needs no second thread
         self._fill_reserve()
 
     def _write_all(self) -> None:
@@ -370,6 +371,13 @@ class Project:
             where = f"safe in {self._spare.folder.parent}, and written there when that is possible"
         steps = "1 gesture is" if len(pending) == 1 else f"{len(pending)} gestures are"
         self.trouble = f"{self.folder} cannot be written ({reason}): {steps} {where}."
+
+    def _leave_spare(self) -> None:
+        """Remove what was kept elsewhere, unless a gesture has come since that lies only there."""
+        with self._state:
+            is_needed = bool(self._pending)
+        if not is_needed:
+            self._spare.clear()
 
     def _take_over_spare(self, last: int) -> list[str]:
         """Have what an earlier session could only keep elsewhere written with the next steps."""
@@ -465,7 +473,6 @@ class Project:
         ended = self._writer.join(patience)
         if self.unwritten:
             self._keep_elsewhere("the window was closed")
-        self._spare_writer.submit(self._spare.close)
         self._spare_writer.finish()
         self._spare_writer.join(patience)
         if ended:

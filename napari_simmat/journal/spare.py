@@ -29,7 +29,6 @@ class Spare:
 
     def __init__(self, project: Path) -> None:
         self._project = project
-        self._store: Store | None = None
         self._written: set[int] = set()
 
     @property
@@ -57,11 +56,10 @@ class Spare:
             path = folder / "adapters" / f"{fingerprint}.safetensors"
             if not path.exists():
                 write_atomically(path, content(), error=ProjectError)
-        if self._store is None:
-            self._store = Store(folder / _JOURNAL)
         new = [item for item in items if item[1].number not in self._written]
         if new:
-            self._store.append(new)
+            with closing(Store(folder / _JOURNAL)) as store:
+                store.append(new)
             self._written.update(step.number for _, step in new)
 
     def read(self) -> list[tuple[ImageRow, Step]]:
@@ -84,7 +82,7 @@ class Spare:
 
     def put_aside(self) -> Path:
         """Keep what waits here under another name, since it cannot go where it belongs; where it is."""
-        self.close()
+        self._written.clear()
         aside = self.folder
         while aside.exists():
             aside = aside.with_name(f"{aside.name}.other")
@@ -93,12 +91,5 @@ class Spare:
 
     def clear(self) -> None:
         """Remove all: it is where it belongs."""
-        self.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._store is not None:
-            self._store.close()
-        self._store = None
         self._written.clear()
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -23,8 +23,8 @@ class Writer:
         self._before: threading.Thread | None = None
         self._lock = threading.Lock()  # who submits and who finishes may be on different threads
 
-    def submit(self, work: Callable[[], object]) -> Future[object]:
-        """Have something done after all that was submitted before."""
+    def submit(self, work: Callable[[], object], *, last: bool = False) -> Future[object]:
+        """Have something done after all that was submitted before; as the last thing, the thread ends after it."""
         future: Future[object] = Future()
         with self._lock:
             self._waiting.put((future, work))
@@ -34,22 +34,29 @@ class Writer:
                     target=self._run, args=(self._waiting, before), name=self._name, daemon=True
                 )
                 self._thread.start()
+            if last:
+                self._finish()
         return future
 
     def finish(self) -> None:
         """Have the thread end after all that was submitted; returns at once."""
         with self._lock:
-            if self._thread is not None:
-                self._waiting.put(None)
-                self._before, self._thread = self._thread, None
-                self._waiting = queue.SimpleQueue()
+            self._finish()
+
+    def _finish(self) -> None:
+        if self._thread is not None:
+            self._waiting.put(None)
+            self._before, self._thread = self._thread, None
+            self._waiting = queue.SimpleQueue()
 
     def join(self, patience: float) -> bool:
         """Wait until it has ended, so many seconds at most; False if it has not."""
-        if self._before is not None:
-            self._before.join(patience)
-            return not self._before.is_alive()
-        return self._thread is None
+        with self._lock:
+            before, is_at_rest = self._before, self._thread is None
+        if before is not None:
+            before.join(patience)
+            return not before.is_alive()
+        return is_at_rest
 
     @staticmethod
     def _run(waiting: queue.SimpleQueue[_Item | None], before: threading.Thread | None) -> None:

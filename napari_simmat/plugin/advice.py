@@ -36,7 +36,7 @@ class Advice(QObject):
         self.threshold = 0.0
         self._chosen: Proposal | None = None
         self._proposed: Any = None
-        self._places = Places(controller.viewer, controller.images, self)
+        self._places = Places(controller.viewer, controller.images)
         self._annotator.proposals_changed.connect(self._take)
         self._annotator.reviewed.connect(self._show_review)
         self._annotator.image_changed.connect(self._leave)
@@ -116,8 +116,11 @@ class Advice(QObject):
 
     def go_to_image(self, identity: str) -> None:
         """Go on with another image of this session."""
-        if not self._places.go_to(identity):
+        place = self._places.go_to(identity)
+        if place is None:
             self._controller.said.emit("The layer of that image is not there any more; open it again.", True)
+        elif place.region is not None:
+            self._controller.go_to_region(place.region)
 
     def look_at_object(self, label: int) -> None:
         """Bring an object into sight and select its label."""
@@ -208,7 +211,8 @@ class Advice(QObject):
         self.changed.emit()
 
     def _leave(self, image: Any) -> None:
-        self._places.note(image)
+        if image is not None:
+            self._places.note(image)
         self._chosen = None
         self.ghosts.clear()
         self.changed.emit()

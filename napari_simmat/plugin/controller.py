@@ -78,6 +78,7 @@ class Controller(QObject):
         """Gives the label of the object that is chosen in the panel."""
         self._is_closed = False
         self._region: Region | None = None
+        self._wanted_region: Region | None = None
         self._waiting: tuple[float, float, Callable[[int, int], object]] | None = None
         self.advice = Advice(self)
         self._mouse = CanvasMouse(viewer, on_click=self._on_click, on_drag=self._on_drag, on_box=self._on_box)
@@ -347,6 +348,7 @@ class Controller(QObject):
     def _on_opened(self, layer: Any, image: MultiChannelImage | None) -> None:
         self.annotator.set_image(None)
         region, self._region = self._region, None
+        wanted, self._wanted_region = self._wanted_region, None
         if layer is None:
             self._waiting = None
             # The layer may be going at this very moment, and napari is not done with the others.
@@ -354,6 +356,8 @@ class Controller(QObject):
         elif image is not None and not is_large(image):
             self.stage.set_image_layer(layer, image.shape, index=self.images.index)
             self.annotator.set_image(image)
+        elif image is not None and wanted is not None:
+            self._open_region(wanted)
         elif image is not None and region is not None and layer == self.stage.image_layer:
             self._open_region(region)
         elif image is not None:
@@ -373,6 +377,13 @@ class Controller(QObject):
         else:
             self.annotator.leave()
         self.stage.show_slice(is_here)
+
+    def go_to_region(self, region: Region) -> None:
+        """Work on this region of the large image at hand, or of the one that is about to be opened."""
+        if self.images.is_moving:
+            self._wanted_region = region
+        elif region != self._region or self.annotator.image is None:
+            self._open_region(region)
 
     def _open_region(self, region: Region) -> None:
         """Work on a region of the large image at hand."""

@@ -11,7 +11,6 @@ what becomes dirty meanwhile is kept, and nothing else is drawn when the window 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from weakref import ref
@@ -36,7 +35,7 @@ class Hold(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         # Weak: napari closes a window by letting go of it, and who still held it would keep it and its panel alive.
-        self._window: Callable[[], QWidget | None] = _nothing
+        self._window: ref[QWidget] | None = None
         self._is_held = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -44,13 +43,13 @@ class Hold(QObject):
 
     def enter(self, window: QWidget) -> None:
         """Hold this window from now on; one without a canvas has nothing worth it."""
-        if window is not self._window() and canvas_of(window) is not None:
+        if window is not self._held() and canvas_of(window) is not None:
             self.close()
             self._window = ref(window)
 
     def begin(self, most_ms: int = SHORT_MS) -> None:
         """From now on, for so many milliseconds at most, however often it begins meanwhile."""
-        window = self._window()
+        window = self._held()
         if window is None or self._is_held:
             return
         with suppress(RuntimeError):  # Qt has deleted its half of the window already
@@ -62,10 +61,10 @@ class Hold(QObject):
     def end(self) -> None:
         """Draw what was held back."""
         self._timer.stop()
-        window = self._window()
-        if window is None or not self._is_held:
-            return
+        window, was_held = self._held(), self._is_held
         self._is_held = False
+        if window is None or not was_held:
+            return
         with suppress(RuntimeError):
             window.setAttribute(_HELD, False)
             QCoreApplication.postEvent(window, QEvent(QEvent.Type.UpdateRequest))
@@ -73,8 +72,7 @@ class Hold(QObject):
     def close(self) -> None:
         """Let the window go."""
         self.end()
-        self._window = _nothing
+        self._window = None
 
-
-def _nothing() -> None:
-    """A window that is not there."""
+    def _held(self) -> QWidget | None:
+        return None if self._window is None else self._window()

@@ -105,6 +105,7 @@ class ImageChoice(QObject):
         self._stack_axes: tuple[int, ...] = ()
         self._reading: tuple[Any, Job] | None = None
         self._asking: Any = None
+        self._to_uncover: Any = None
         self._ranged: Any = None
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
@@ -158,6 +159,7 @@ class ImageChoice(QObject):
 
     def choose(self, layer: Any) -> None:
         """Work on the image of this layer, of a stack on the slice that is shown; None: on none."""
+        self._to_uncover = None
         if layer is None:
             self._stop_reading()
             self._set(None, None)
@@ -165,14 +167,16 @@ class ImageChoice(QObject):
             self._open(layer)
 
     def show(self, layer: Any) -> None:
-        """Work on the image of this layer and have it seen: what lies over it and lets nothing through is hidden."""
-        layers = self.layers
-        if layer in layers:
-            for above in layers[layers.index(layer) + 1 :]:
-                if _covers(above, layer):
-                    above.visible = False
-            layer.visible = True
-        self.choose(layer)
+        """Work on the image of this layer, and once it is read have it seen, whatever image lies over most of it."""
+        self._to_uncover = layer
+        self._open(layer)
+
+    def uncover(self, layer: Any) -> None:
+        """Hide the images that lie over most of this one and let nothing through."""
+        for above in self.layers[self.layers.index(layer) + 1 :]:
+            if _covers(above, layer):
+                above.visible = False
+        layer.visible = True
 
     def answer(self, axis: int) -> None:
         """The user's answer to the question for the channel axis."""
@@ -321,6 +325,9 @@ class ImageChoice(QObject):
             self._on_layers()
             return
         self._set_question(None)
+        if layer == self._to_uncover:
+            self.uncover(layer)
+        self._to_uncover = None
         if reading.drawn is not None:
             layer = self._redraw(layer, reading)
         if _is_ours(layer):
@@ -364,6 +371,7 @@ class ImageChoice(QObject):
             self._asking = layer
             self._set_question(error)
             return
+        self._to_uncover = None
         self.problem.emit(str(error))
         if layer == self.layer and self._index_shown() != self.index:
             self.index = self._index_shown()
@@ -504,11 +512,12 @@ def _is_image(layer: Any) -> bool:
 
 
 def _covers(above: Any, layer: Any) -> bool:
-    """Whether nothing is seen of a layer where one above it is."""
+    """Whether half or more of a layer lies under one above it that lets nothing through."""
     if above.opacity < 1 or above.blending in ("additive", "minimum", "multiplicative"):
         return False
-    (low, high), (other_low, other_high) = (each.extent.world[:, -2:] for each in (above, layer))
-    return bool((low < other_high).all() and (other_low < high).all())
+    (low, high), (own_low, own_high) = (each.extent.world[:, -2:] for each in (above, layer))
+    shared = np.clip(np.minimum(high, own_high) - np.maximum(low, own_low), 0, None)
+    return bool(2 * shared.prod() >= (own_high - own_low).prod())
 
 
 def _is_ours(layer: Any) -> bool:

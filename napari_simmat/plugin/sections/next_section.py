@@ -98,7 +98,7 @@ class NextSection(Section):
         self.propose.setEnabled(is_free)
         self.everything.setEnabled(is_free)
         self.review.setEnabled(is_free and bool(annotator.objects))
-        self.rank.setEnabled(is_free and annotator.has_objects)
+        self.rank.setEnabled(is_free and annotator.can_rank_images)
         self.complete.setEnabled(is_ready)
         self.complete.blockSignals(True)
         self.complete.setChecked(annotator.is_complete)
