@@ -51,7 +51,7 @@ _SMALL = 64
 _REMEMBERED = 24
 """Answers kept by a segmenter, 0.8 MB each: enough for the clicks on one object; more while it has more."""
 _CLOSE_UPS = 8
-"""Embeddings of close-ups kept by a segmenter, 7 MB each with what prompts need of them."""
+"""Embeddings of close-ups kept by a segmenter, 16 MB each with what prompts need of them."""
 
 
 def warm_up(device: str | None = None) -> None:
