@@ -50,7 +50,7 @@ _SMALL = 64
 
 _REMEMBERED = 24
 """Answers kept by a segmenter, 0.8 MB each: enough for the clicks on one object; more while it has more."""
-_CLOSE_UPS = 8
+_CLOSE_UPS = 4
 """Embeddings of close-ups kept by a segmenter, 16 MB each with what prompts need of them."""
 
 
