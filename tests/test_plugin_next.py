@@ -151,6 +151,7 @@ def test_images_are_ranked_and_gone_to(window, tmp_path, monkeypatch):
         assert sorted(annotator.objects) == labels
         assert film.visible == (name == "film T1")  # it lies over the other one
         assert window.controller.images.layer.visible
+        assert window.viewer.layers.selection.active == window.controller.images.layer
         assert section.ranked.currentIndex() == entries[name]
         book = annotator.book
         section.ranked.activated.emit(entries[name])  # it is there already

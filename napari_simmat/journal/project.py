@@ -324,9 +324,8 @@ class Project:
                 (self.folder / RESERVE).unlink(missing_ok=True)
                 self._write_all()
             if self._spare.exists:
-                self._spare_writer.submit(
-                    self._leave_spare, last=True
-                )  # a drive that is well needs no second thread
+                # A drive that is well needs no second thread.
+                self._spare_writer.submit(self._leave_spare, last=True)
         self._fill_reserve()
 
     def _write_all(self) -> None:

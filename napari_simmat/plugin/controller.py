@@ -78,7 +78,7 @@ class Controller(QObject):
         """Gives the label of the object that is chosen in the panel."""
         self._is_closed = False
         self._region: Region | None = None
-        self._wanted_region: Region | None = None
+        self._wanted_region: tuple[Any, Region] | None = None
         self._waiting: tuple[float, float, Callable[[int, int], object]] | None = None
         self.advice = Advice(self)
         self._mouse = CanvasMouse(viewer, on_click=self._on_click, on_drag=self._on_drag, on_box=self._on_box)
@@ -356,8 +356,8 @@ class Controller(QObject):
         elif image is not None and not is_large(image):
             self.stage.set_image_layer(layer, image.shape, index=self.images.index)
             self.annotator.set_image(image)
-        elif image is not None and wanted is not None:
-            self._open_region(wanted)
+        elif image is not None and wanted is not None and wanted[0] == layer:
+            self._open_region(wanted[1])
         elif image is not None and region is not None and layer == self.stage.image_layer:
             self._open_region(region)
         elif image is not None:
@@ -378,10 +378,10 @@ class Controller(QObject):
             self.annotator.leave()
         self.stage.show_slice(is_here)
 
-    def go_to_region(self, region: Region) -> None:
-        """Work on this region of the large image at hand, or of the one that is about to be opened."""
+    def go_to_region(self, layer: Any, region: Region) -> None:
+        """Work on this region of a layer with a large image, which is at hand or about to be opened."""
         if self.images.is_moving:
-            self._wanted_region = region
+            self._wanted_region = layer, region
         elif region != self._region or self.annotator.image is None:
             self._open_region(region)
 

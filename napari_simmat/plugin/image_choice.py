@@ -177,6 +177,7 @@ class ImageChoice(QObject):
             if _covers(above, layer):
                 above.visible = False
         layer.visible = True
+        self._viewer.layers.selection.active = layer  # of which napari tells the values under the mouse
 
     def answer(self, axis: int) -> None:
         """The user's answer to the question for the channel axis."""
