@@ -144,7 +144,10 @@ class _ChannelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         last = x.permute(0, 2, 3, 1)
-        return F.layer_norm(last, last.shape[-1:], self.weight, self.bias, self._eps).permute(0, 3, 1, 2)
+        weight, bias = self.weight, self.bias
+        if x.device.type != "cpu":  # elsewhere they must be of one type; it computes in float32 all the same
+            weight, bias = weight.to(x.dtype), bias.to(x.dtype)
+        return F.layer_norm(last, last.shape[-1:], weight, bias, self._eps).permute(0, 3, 1, 2)
 
 
 def _convert(module: nn.Module, dtype: torch.dtype) -> None:
