@@ -8,7 +8,9 @@ import torch
 from napari_simmat.inference import first_that_fits
 from napari_simmat.inference.frozen import FrozenEncoder
 from napari_simmat.inference.recorded import Recorded, Recording
+from napari_simmat.inference.recorded_decoder import RecordedDecoder
 from napari_simmat.models import load_base_model
+from napari_simmat.models.decoder import PromptDecoder
 
 
 class Function:
@@ -19,7 +21,7 @@ class Function:
 
     def __call__(self, x):
         self.calls += 1
-        return 2 * x + 1
+        return (2 * x + 1,)
 
 
 class Recorder:
@@ -28,22 +30,22 @@ class Recorder:
     def __init__(self, factor=2.0, error=None):
         self.shapes, self._factor, self._error = [], factor, error
 
-    def __call__(self, function, x):
-        self.shapes.append(tuple(x.shape))
+    def __call__(self, function, inputs):
+        self.shapes.append(tuple(inputs[0].shape))
         if self._error is not None:
             raise self._error
-        given = x.clone()
-        found = function(given)
+        given = tuple(x.clone() for x in inputs)
+        found = function(*given)
 
         def play():
-            found.copy_(self._factor * given + 1)
+            found[0].copy_(self._factor * given[0] + sum(given[1:], torch.ones(())))
 
         return Recording(given, found, play)
 
 
 def ask(recorded, *values, shape=(2, 3)):
     with torch.inference_mode():
-        return [float(recorded(torch.full(shape, value)).mean()) for value in values]
+        return [float(recorded(torch.full(shape, value))[0].mean()) for value in values]
 
 
 def test_a_shape_that_comes_again_is_recorded_and_then_played():
@@ -60,7 +62,7 @@ def test_what_was_answered_stays_when_the_next_one_is_played():
     recorded = Recorded(Function(), Recorder())
     ask(recorded, 1.0, 2.0)
     with torch.inference_mode():
-        first = recorded(torch.full((2, 3), 3.0))
+        (first,) = recorded(torch.full((2, 3), 3.0))
         recorded(torch.full((2, 3), 10.0))
     assert float(first.mean()) == 7.0
 
@@ -72,6 +74,19 @@ def test_what_cannot_be_recorded_or_says_something_else_is_computed_as_ever(reco
     recorded = Recorded(Function(), record)
     assert ask(recorded, 1.0, 2.0, 3.0, 4.0) == [3.0, 5.0, 7.0, 9.0]
     assert record.shapes == [(2, 3)]  # it is not tried again
+
+
+def test_inputs_that_last_are_put_in_place_once_and_others_each_time():
+    recorded = Recorded(lambda x, y: (2 * x + 1 + y,), Recorder(), lasting=1)
+    here, there = torch.full((2, 3), 1.0), torch.full((2, 3), 2.0)
+    with torch.inference_mode():
+        found = [
+            float(recorded(x, torch.full((2, 3), y))[0].mean())
+            for x, y in [(here, 0.0), (here, 0.0), (here, 5.0), (there, 5.0), (here, 6.0)]
+        ]
+        assert found == [3.0, 3.0, 8.0, 10.0, 9.0]
+        here.fill_(100.0)  # which nobody may do, and so tells that it was not looked at again
+        assert float(recorded(here, torch.full((2, 3), 6.0))[0].mean()) == 9.0
 
 
 def test_only_a_few_shapes_are_kept_and_a_single_picture_is_not_recorded():
@@ -103,7 +118,7 @@ def test_nothing_is_recorded_while_something_learns():
     record = Recorder()
     recorded = Recorded(Function(), record)
     for _ in range(4):
-        recorded(torch.ones(2, 2, requires_grad=True)).sum().backward()
+        recorded(torch.ones(2, 2, requires_grad=True))[0].sum().backward()
     assert record.shapes == []
 
 
@@ -116,5 +131,37 @@ def test_on_a_gpu_the_recorded_encoder_says_what_the_encoder_says():
             x = torch.randn(1, 3, 448, 448, generator=torch.Generator().manual_seed(seed)).cuda()
             found, expected = encoder.late(encoder.early(x)), encoder._late(encoder._early(x))
             assert float((found - expected).abs().max()) <= 0.02 * float(expected.abs().max())
-    assert encoder._run_early._recordings
-    assert all(encoder._run_early._recordings.values())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("kind", ["click", "correction", "box"])
+def test_on_a_gpu_the_recorded_decoder_says_what_the_decoder_says(kind):
+    base = load_base_model().on("cuda")
+    decoders = [decoder(base.sam, torch.bfloat16) for decoder in (PromptDecoder, RecordedDecoder)]
+    generator = torch.Generator("cuda").manual_seed(0)
+    for _ in range(2):
+        embedding = torch.randn(1, 256, 64, 64, generator=generator, device="cuda")
+        for _ in range(4):
+            points = 1000 * torch.rand(
+                1, 2 if kind == "correction" else 1, 2, generator=generator, device="cuda"
+            )
+            prompt = {"points": points, "labels": torch.ones(points.shape[:2], device="cuda")}
+            if kind == "correction":
+                prompt["masks"] = torch.randn(1, 1, 256, 256, generator=generator, device="cuda")
+            if kind == "box":
+                prompt = {"boxes": points.repeat(1, 1, 2)[:, 0]}
+            with torch.inference_mode():
+                expected, found = (d.answer(d.ground(embedding, projects=True), **prompt) for d in decoders)
+            for one, other in zip(expected, found, strict=True):
+                assert float((one - other).abs().max()) <= 0.02 * float(one.abs().max())
+    recordings = [r for each in decoders[1]._recorded.values() for r in each._recordings.values()]
+    assert recordings
+    assert all(recordings)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_on_a_gpu_what_was_asked_for_answers_can_still_learn():
+    with torch.inference_mode():
+        base = load_base_model().on("cuda")
+    assert base.on("cuda") is base
+    assert not any(p.is_inference() for p in base.sam.parameters())

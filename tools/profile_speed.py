@@ -1,6 +1,6 @@
 """Where the time goes: encoding, a click and steps of training, in parts and by operator.
 
-    python tools/profile_speed.py --device cuda
+python tools/profile_speed.py --device cuda
 """
 
 from __future__ import annotations
@@ -74,7 +74,10 @@ def parts(device: torch.device, runs: int, top: int) -> None:
         with torch.inference_mode(), autocast(device):
             on = x.to(device)
             early = sam.early_of_frame(on, segmenter.frame.side)
-            print("  early stages           ", milliseconds(partial(sam.early_of_frame, on, segmenter.frame.side), device, runs))
+            print(
+                "  early stages           ",
+                milliseconds(partial(sam.early_of_frame, on, segmenter.frame.side), device, runs),
+            )
             print("  last stage and neck    ", milliseconds(partial(sam.late, early), device, runs))
         ground = partial(decoder.ground, segmenter.embedding, projects=True)
         with torch.inference_mode():
@@ -82,19 +85,27 @@ def parts(device: torch.device, runs: int, top: int) -> None:
         rng = np.random.default_rng(0)
 
         def click(segmenter: Any = segmenter, rng: Any = rng) -> list[Any]:
-            at = (float(rng.uniform(0, segmenter.image.shape[0] - 1)), float(rng.uniform(0, segmenter.image.shape[1] - 1)))
+            at = (
+                float(rng.uniform(0, segmenter.image.shape[0] - 1)),
+                float(rng.uniform(0, segmenter.image.shape[1] - 1)),
+            )
             answer = segmenter.answer(Prompt().with_point(*at))
             return [answer.mask(k) for k in range(3)]
 
         def answered(segmenter: Any = segmenter) -> Any:
             point = torch.tensor([[[300.0, 300.0]]], device=device)
             with torch.inference_mode():
-                return segmenter._decoder.answer(segmenter._ground, points=point, labels=torch.ones(1, 1, device=device))
+                return segmenter._decoder.answer(
+                    segmenter._ground, points=point, labels=torch.ones(1, 1, device=device)
+                )
 
         print("  click to three masks   ", milliseconds(click, device, runs))
         print("  decoder alone          ", milliseconds(answered, device, runs))
         answer = segmenter.answer(Prompt().with_point(100.0, 100.0))
-        print("  three masks of logits  ", milliseconds(lambda a=answer: [a.mask(k) for k in range(3)], device, runs))
+        print(
+            "  three masks of logits  ",
+            milliseconds(lambda a=answer: [a.mask(k) for k in range(3)], device, runs),
+        )
     print("\nEncoding by operator\n" + operators(encode, device, top))
     print("\nClick by operator\n" + operators(click, device, top))
 
@@ -109,7 +120,9 @@ def learning(device: torch.device, top: int) -> None:
     for _ in range(3):
         forget()
         (_, report), ms = clock(partial(quick, Corrections(objects), base=base, device=str(device)), device)
-        print(f"quick, {report.steps} steps: {ms / 1000:.2f} s in all, {1000 * report.seconds_per_step:.1f} ms a step")
+        print(
+            f"quick, {report.steps} steps: {ms / 1000:.2f} s in all, {1000 * report.seconds_per_step:.1f} ms a step"
+        )
     print("\nEight deep steps by operator\n" + operators(partial(steps, 8), device, top))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,6 +16,7 @@ from napari_simmat.images.camera import Camera, default_camera
 from napari_simmat.images.dask_later import is_lazy
 from napari_simmat.images.files.envi_header import DATA_SUFFIXES
 from napari_simmat.images.georeference import GeoReference
+from napari_simmat.images.hashing import hash_pixels
 from napari_simmat.images.modalities import require_modality
 
 __all__ = ["Channel", "MultiChannelImage", "loaded", "some_rows"]
@@ -305,22 +305,18 @@ class MultiChannelImage:
         return self._hash_of(self.data, f"{self.identity} {self.facts.get('sample format', '')}")
 
     def _hash_of(self, data: Any, more: str = "") -> str:
-        digest = hashlib.blake2b(digest_size=16)
-        digest.update(f"{data.dtype.name} {data.shape}{more}".encode())
+        told = [f"{data.dtype.name} {data.shape}{more}"]
         if self.origin != (0, 0) or "slice" in self.facts:
-            digest.update(f"{self.origin} {self.facts.get('slice', '')}".encode())
-        if is_lazy(data):
-            try:
-                stat = self.source.stat() if self.source is not None else None
-            except OSError:
-                stat = None
-            told = f"{stat.st_size} {stat.st_mtime_ns} {self.name}" if stat else ""
-            digest.update(f"{told}{self.facts.get('part', '')}".encode())
-            digest.update(some_rows(data[0]).data)
-            return digest.hexdigest()
-        for channel in data:
-            digest.update(np.ascontiguousarray(channel).data)
-        return digest.hexdigest()
+            told.append(f"{self.origin} {self.facts.get('slice', '')}")
+        if not is_lazy(data):
+            return hash_pixels(data, " ".join(told))
+        try:
+            stat = self.source.stat() if self.source is not None else None
+        except OSError:
+            stat = None
+        size = f"{stat.st_size} {stat.st_mtime_ns} {self.name}" if stat else ""
+        told.append(f"{size}{self.facts.get('part', '')}")
+        return hash_pixels([some_rows(data[0])], " ".join(told))
 
     def with_modality(self, modality: str) -> MultiChannelImage:
         """The same pixels taken as another modality."""

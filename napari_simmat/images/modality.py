@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -24,7 +24,8 @@ from napari_simmat.images.groups import GROUP_NAME, groups_of
 from napari_simmat.images.image import MultiChannelImage
 from napari_simmat.images.physics.derived import FORMULAS, Mirror
 from napari_simmat.images.roles import GRAVITY
-from napari_simmat.images.scaling import each_at_once, scale_of, write_scaled
+from napari_simmat.images.scaling import scale_of, write_scaled
+from napari_simmat.images.side_by_side import each_at_once
 
 __all__ = ["ModalityProfile", "ModelChannel", "Normalisation"]
 
@@ -256,17 +257,21 @@ class ModalityProfile(BaseModel):
         AdapterError
             If the image does not have the channels of this profile.
         """
+        return (compute() for compute in self._to_compute(image))
+
+    def _to_compute(self, image: MultiChannelImage) -> Iterator[Callable[[], NDArray[Any]]]:
+        """What computes each of the `planes`, one by one, so that few of the image's channels are in memory."""
         self.check(image)
         if [seen.of for seen in self.sees] == [(i,) for i in range(image.n_channels)]:
             for seen, plane in zip(self.sees, image.planes(), strict=True):
-                yield seen.compute([plane], image.camera)
+                yield partial(seen.compute, [plane], image.camera)
             return
         kept: dict[int, NDArray[Any]] = {}
         for k, seen in enumerate(self.sees):
             for i in seen.of:
                 if i not in kept:
                     kept[i] = image.plane(i)
-            yield seen.compute([kept[i] for i in seen.of], image.camera)
+            yield partial(seen.compute, [kept[i] for i in seen.of], image.camera)
             later = {i for other in self.sees[k + 1 :] for i in other.of}
             kept = {i: plane for i, plane in kept.items() if i in later}
 
@@ -305,8 +310,8 @@ class ModalityProfile(BaseModel):
         target = image.shape if shape is None else shape
         out = np.empty((self.n_channels, *target), np.float32)
         tasks = (
-            partial(self._write, image, seen, plane, result)
-            for plane, seen, result in zip(self.planes(image), self.sees, out, strict=True)
+            partial(self._write, image, seen, compute, result)
+            for compute, seen, result in zip(self._to_compute(image), self.sees, out, strict=True)
         )
         if max(out.size, image.shape[0] * image.shape[1] * image.n_channels) <= _SMALL:
             for task in tasks:  # quicker than threads that wait for each other
@@ -316,9 +321,14 @@ class ModalityProfile(BaseModel):
         return out
 
     def _write(
-        self, image: MultiChannelImage, seen: ModelChannel, plane: NDArray[Any], out: NDArray[np.float32]
+        self,
+        image: MultiChannelImage,
+        seen: ModelChannel,
+        compute: Callable[[], NDArray[Any]],
+        out: NDArray[np.float32],
     ) -> None:
         """Write what the model sees of a channel; the scale of an image's channel is found once."""
+        plane = compute()
         role = self.roles[seen.of[0]] if seen.formula == "value" else ""
         moments = COLOUR_MOMENTS.get(role, OTHER_MOMENTS)
         if self._is_signed(seen):

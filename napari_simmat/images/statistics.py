@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["filled", "percentile_limits", "sample", "summary", "unit_scale"]
+__all__ = ["filled", "limits_and_middle", "percentile_limits", "sample", "summary", "unit_scale"]
 
 SAMPLE_PIXELS = 1 << 18
 """Pixels from which percentiles are taken: the 0.5th percentile is then known to about 0.014 points."""
@@ -39,7 +39,10 @@ def sample(channel: Pixels, pixels: int = SAMPLE_PIXELS) -> NDArray[np.float64]:
 
 def _finite(channel: Pixels) -> NDArray[np.float64]:
     values = channel.astype(np.float64).ravel()
-    return values[np.isfinite(values)] if channel.dtype.kind == "f" else values
+    if channel.dtype.kind != "f":
+        return values
+    measured = np.isfinite(values)
+    return values if measured.all() else values[measured]
 
 
 def summary(channel: Pixels) -> tuple[float, float, float, float] | None:
@@ -66,10 +69,10 @@ def filled(channel: Pixels, value: float) -> Pixels:
     """The channel with NaN and infinities replaced by `value`; the same array if there are none."""
     if channel.dtype.kind != "f":
         return channel
-    broken = ~np.isfinite(channel)
-    if not broken.any():
+    measured = np.isfinite(channel)
+    if measured.all():
         return channel
-    return np.where(broken, channel.dtype.type(value), channel)
+    return np.where(measured, channel, channel.dtype.type(value))
 
 
 def percentile_limits(
@@ -94,39 +97,53 @@ def percentile_limits(
     tuple of float
         Equal only for a constant channel; (0, 0) where nothing is finite.
     """
-    if not values.size:
-        return 0.0, 0.0
-    bottom, top = (float(v) for v in np.percentile(values, (low, high)))
-    if top <= bottom:
-        everything = _finite(channel)
-        bottom, top = float(everything.min()), float(everything.max())
+    bottom, _, top = limits_and_middle(channel, values, low, high)
     return bottom, top
 
 
-def unit_scale(values: Pixels, low: float, high: float) -> NDArray[np.float32]:
+def limits_and_middle(
+    channel: Pixels, values: NDArray[np.float64], low: float, high: float
+) -> tuple[float, float, float]:
+    """As `percentile_limits`, with the median between them: (0, 0, 0) where nothing is finite."""
+    if not values.size:
+        return 0.0, 0.0, 0.0
+    bottom, middle, top = (float(v) for v in np.percentile(values, (low, 50.0, high)))
+    if top <= bottom:
+        everything = _finite(channel)
+        bottom, top = float(everything.min()), float(everything.max())
+    return bottom, middle, top
+
+
+def unit_scale(
+    values: Pixels, low: float, high: float, out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """Map [low, high] to [0, 1] and clip, in double precision so that large offsets keep their detail.
 
     Parameters
     ----------
     values : ndarray
-        Finite values.
+        What is not finite becomes 0 or 1, or stays NaN.
     low, high : float
         Where they are equal, the result is zero everywhere.
+    out : ndarray, float32, optional
+        Of their shape; where the result goes.
     """
+    scaled = np.empty(values.shape, np.float32) if out is None else out
     if high <= low:
-        return np.zeros(values.shape, np.float32)
+        scaled[...] = 0
+        return scaled
     span = high - low
     if _single_precision_will_do(values.dtype, low, high):
-        scaled = values.astype(np.float32)
-        np.clip(scaled, np.float32(low), np.float32(high), out=scaled)
-        scaled -= np.float32(low)
-        scaled *= np.float32(1.0 / span)
+        with np.errstate(over="ignore"):  # far beyond the limits, to which it is clipped
+            np.subtract(values, np.float32(low), out=scaled, dtype=np.float32)
+            scaled *= np.float32(1.0 / span)
         return np.clip(scaled, 0.0, 1.0, out=scaled)
     half = 1.0 if np.isfinite(span) else 0.5  # two huge limits of opposite sign overflow in their difference
     wide = np.clip(values.astype(np.float64), low, high) * half
     wide -= half * low
     wide /= half * high - half * low
-    return np.clip(wide, 0.0, 1.0).astype(np.float32)
+    scaled[...] = np.clip(wide, 0.0, 1.0, out=wide)
+    return scaled
 
 
 def _single_precision_will_do(dtype: np.dtype[Any], low: float, high: float) -> bool:

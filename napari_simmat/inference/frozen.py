@@ -74,8 +74,8 @@ class FrozenEncoder(ImageEncoder):
         self._run_early: Callable[[Tensor], Tensor] = self._early
         self._run_late: Callable[[Tensor], Tensor] = self._late
         if device.type == "cuda":
-            self._run_early = Recorded(self._early, record_cuda)
-            self._run_late = Recorded(self._late, record_cuda)
+            self._run_early = _recorded(self._early)
+            self._run_late = _recorded(self._late)
 
     def early(self, rgb: Tensor) -> Tensor:
         """Stem and first stages, see `ImageEncoder.early`."""
@@ -113,6 +113,11 @@ class FrozenEncoder(ImageEncoder):
         with torch.autocast(features.device.type, enabled=False):
             embedding: Tensor = self._own.late(features.to(self._type))
         return embedding
+
+
+def _recorded(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    recorded = Recorded(lambda x: (function(x),), record_cuda)
+    return lambda x: recorded(x)[0]
 
 
 class _Followed(nn.Module):

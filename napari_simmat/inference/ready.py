@@ -12,6 +12,7 @@ import torch
 
 from napari_simmat.inference.compute import products
 from napari_simmat.inference.frozen import freeze
+from napari_simmat.inference.recorded_decoder import decoder_for
 from napari_simmat.models import AdaptedSam, Adapter, BaseModel
 from napari_simmat.models.decoder import PromptDecoder
 from napari_simmat.models.sam import Sam
@@ -39,12 +40,12 @@ def ready(adapter: Adapter, base: BaseModel) -> tuple[AdaptedSam, PromptDecoder]
     if transfer is None:
         model = adapter.build_merged(base)
         freeze(model)
-        return model, PromptDecoder(model.sam, _products(base))
+        return model, decoder_for(model.sam, _products(base))
     found = _OF_BASES.get(base)
     if found is None or found[0] != _products(base):
         model = adapter.build_merged(base)
         freeze(model)
-        found = _OF_BASES[base] = _products(base), model.sam, PromptDecoder(model.sam, _products(base))
+        found = _OF_BASES[base] = _products(base), model.sam, decoder_for(model.sam, _products(base))
     _, sam, decoder = found
     return AdaptedSam(transfer, sam), decoder
 

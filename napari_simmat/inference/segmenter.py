@@ -28,6 +28,7 @@ from napari_simmat.inference.compute import (
 from napari_simmat.inference.frame import LOW, Frame
 from napari_simmat.inference.kept import kept_embeddings
 from napari_simmat.inference.prompts import Prompt
+from napari_simmat.inference.recorded_decoder import RecordedDecoder
 from napari_simmat.inference.sight import Look, look_at, lookers
 from napari_simmat.models import Adapter, BaseModel, load_base_model
 from napari_simmat.models.decoder import Ground
@@ -179,6 +180,8 @@ class Segmenter:
         with torch.inference_mode():
             self._decoder = self._sight.decoder
             self._ground = self._decoder.ground(self._sight.embedding(), projects=True)
+            if isinstance(self._decoder, RecordedDecoder) and not self._decoder.is_warm:
+                self._decoder.warm_up(self._ground)
 
     @property
     def weights(self) -> dict[str, float]:

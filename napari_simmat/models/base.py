@@ -67,12 +67,14 @@ class BaseModel:
 
     def on(self, device: torch.device | str) -> BaseModel:
         """The same model with its weights on a device; the copy is made once, and this one stays where it is."""
-        place = str(torch.device(device))
-        if place == str(next(self.sam.parameters()).device):
+        place, own = torch.device(device), next(self.sam.parameters()).device
+        if place.type == own.type and place.index in (None, own.index):
             return self
-        if place not in self._elsewhere:
-            self._elsewhere[place] = BaseModel(self.name, self.sha256, copy.deepcopy(self.sam).to(place))
-        return self._elsewhere[place]
+        if str(place) not in self._elsewhere:
+            with torch.inference_mode(False):  # whoever asks first answers only, others learn with it later
+                sam = copy.deepcopy(self.sam).to(place)
+            self._elsewhere[str(place)] = BaseModel(self.name, self.sha256, sam)
+        return self._elsewhere[str(place)]
 
     def at(self, side: int) -> BaseModel:
         """The same model that sees images at another size: quicker, where small objects matter less than time.

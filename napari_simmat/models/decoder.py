@@ -29,6 +29,7 @@ from napari_simmat.models.folding import (
     linear,
     split,
 )
+from napari_simmat.models.prompt_tokens import prompt_tokens
 from napari_simmat.models.sam import Sam
 
 __all__ = ["Ground", "PromptDecoder"]
@@ -179,7 +180,9 @@ class PromptDecoder:
         boxes: Tensor | None,
         masks: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        sparse, dense = self._sam.prompt_encoder(clicks, boxes, masks)
+        sparse = prompt_tokens(self._sam.prompt_encoder, clicks, boxes)
+        if masks is not None and len(sparse) != len(masks):  # a mask alone
+            sparse = sparse.expand(len(masks), -1, -1)
         decoder = self._sam.mask_decoder
         own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
         start = torch.cat([own.expand(len(sparse), -1, -1), sparse], 1)
@@ -188,6 +191,7 @@ class PromptDecoder:
         known = ground.projected if is_known else None
         places, seen = ground.unmasked, ground.unmasked_seen
         if masks is not None:
+            dense: Tensor = self._sam.prompt_encoder.mask_downscaling(masks)
             places = (ground.places + dense.flatten(2).mT).to(self._type)
             seen = places + ground.position
         if len(start) == 1:  # products of two dimensions need no copies

@@ -81,7 +81,9 @@ def enlarged(image: MultiChannelImage, side: int) -> MultiChannelImage:
         np.minimum(((np.arange(max(1, round(n * scale))) + 0.5) / scale).astype(int), n - 1)
         for n in (rows, columns)
     )
-    pixels = np.asarray(image.data)[:, y[:, None], x]
+    pixels = np.ascontiguousarray(
+        np.asarray(image.data)[:, y[:, None], x]
+    )  # channel after channel, as readers give it
     return replace(image, data=pixels, stored=None, levels=(), camera=None, georeference=None, origin=(0, 0))
 
 

@@ -8,6 +8,8 @@ S1 / (S0 DoLP) in the last.
 
 from __future__ import annotations
 
+import threading
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -146,13 +148,41 @@ def _smoothed(depth: NDArray[Any], sigma: float) -> NDArray[np.float64]:
     return np.asarray(np.divide(1.0, inverse, out=np.full(depth.shape, np.nan), where=measured))
 
 
+class _Last:
+    """The normals of the depth that was asked for last, for its components are asked for one after the other.
+
+    As long as the depth is the same array, which nobody writes to while a model input is made of it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._depth: weakref.ref[NDArray[Any]] | None = None
+        self._how: tuple[object, ...] = ()
+        self._found: NDArray[np.float32] | None = None
+
+    def __call__(self, depth: NDArray[Any], sigma: float, camera: Camera) -> NDArray[np.float32]:
+        how = (sigma, camera)
+        with self._lock:  # who asks for the second component meanwhile waits for the first one's
+            if self._found is None or self._depth is None or self._depth() is not depth or self._how != how:
+                self._found = surface.normals(_smoothed(depth, sigma), camera)
+                self._depth, self._how = weakref.ref(depth, self._forget), how
+            return self._found
+
+    def _forget(self, gone: weakref.ref[NDArray[Any]]) -> None:
+        if self._depth is gone:
+            self._depth = self._found = None
+
+
+_normals = _Last()
+
+
 def _normal(component: int) -> Compute:
     def compute(planes: Planes, parameters: Parameters, camera: Camera | None) -> NDArray[np.float32]:
         (depth,) = planes
         if min(depth.shape) < 2:  # no surface to lean
             return np.where(np.isfinite(depth), float(component == 2), np.nan).astype(np.float32)
-        smooth = _smoothed(depth, parameters["smoothing_px"])
-        return np.asarray(surface.normals(smooth, _camera(depth.shape, parameters, camera))[component])
+        found = _normals(depth, parameters["smoothing_px"], _camera(depth.shape, parameters, camera))
+        return np.asarray(found[component])
 
     return compute
 

@@ -217,7 +217,8 @@ def dolp(s0: NDArray[Any], s1: NDArray[Any], s2: NDArray[Any]) -> NDArray[np.flo
     """
     s0 = np.asarray(s0, np.float64)
     ratio = np.zeros(s0.shape)
-    polarized = np.hypot(np.asarray(s1, np.float64), np.asarray(s2, np.float64))
+    s1, s2 = np.asarray(s1, np.float64), np.asarray(s2, np.float64)
+    polarized = np.sqrt(s1 * s1 + s2 * s2)  # hypot, which could not overflow, takes four times as long
     np.divide(polarized, s0, out=ratio, where=~(s0 <= 0))
     return np.clip(ratio, 0, 1).astype(np.float32)
 
