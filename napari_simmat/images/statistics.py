@@ -15,7 +15,7 @@ SAMPLE_PIXELS = 1 << 18
 Pixels = NDArray[Any]
 
 
-def sample(channel: Pixels, pixels: int = SAMPLE_PIXELS) -> NDArray[np.float64]:
+def sample(channel: Pixels, pixels: int = SAMPLE_PIXELS) -> NDArray[np.floating]:
     """Finite values on a regular grid over the channel.
 
     Parameters
@@ -28,7 +28,7 @@ def sample(channel: Pixels, pixels: int = SAMPLE_PIXELS) -> NDArray[np.float64]:
     Returns
     -------
     ndarray, shape (n,)
-        Empty only if the whole channel has no finite value.
+        As float32 where that is exact, else as float64. Empty only if the whole channel has no finite value.
     """
     step = max(1, int(np.ceil(np.sqrt(channel.size / pixels))))
     values = _finite(channel[::step, ::step])
@@ -37,8 +37,9 @@ def sample(channel: Pixels, pixels: int = SAMPLE_PIXELS) -> NDArray[np.float64]:
     return values
 
 
-def _finite(channel: Pixels) -> NDArray[np.float64]:
-    values = channel.astype(np.float64).ravel()
+def _finite(channel: Pixels) -> NDArray[np.floating]:
+    is_narrow = channel.dtype.itemsize <= 2 or channel.dtype == np.float32
+    values = channel.astype(np.float32 if is_narrow else np.float64).ravel()  # exact in either
     if channel.dtype.kind != "f":
         return values
     measured = np.isfinite(values)
@@ -76,7 +77,7 @@ def filled(channel: Pixels, value: float) -> Pixels:
 
 
 def percentile_limits(
-    channel: Pixels, values: NDArray[np.float64], low: float, high: float
+    channel: Pixels, values: NDArray[np.floating], low: float, high: float
 ) -> tuple[float, float]:
     """Two percentiles that differ wherever the channel is not constant.
 
@@ -102,7 +103,7 @@ def percentile_limits(
 
 
 def limits_and_middle(
-    channel: Pixels, values: NDArray[np.float64], low: float, high: float
+    channel: Pixels, values: NDArray[np.floating], low: float, high: float
 ) -> tuple[float, float, float]:
     """As `percentile_limits`, with the median between them: (0, 0, 0) where nothing is finite."""
     if not values.size:

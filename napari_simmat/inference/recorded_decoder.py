@@ -65,7 +65,7 @@ class RecordedDecoder(PromptDecoder):
         return logits, scores
 
     def warm_up(self, ground: Ground) -> None:
-        """Record what is asked first on a whole frame, a click and another one on its mask, so that neither pays for it."""
+        """Record what is asked first on a whole frame, a click and one more on its mask, so that neither pays for it."""
         self.is_warm = True
         where, side = ground.places.device, 4 * ground.embedding.shape[3]
         for count in (1, 2):

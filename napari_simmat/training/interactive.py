@@ -20,12 +20,10 @@ from torch import Tensor
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from napari_simmat.inference import autocast, products
 from napari_simmat.models import AdaptedSam, Adapter
-from napari_simmat.models.decoder import PromptDecoder
+from napari_simmat.training.answering import Plainly
 from napari_simmat.training.clicks import first_click, next_click, random_click
 from napari_simmat.training.corrections import Correction
-from napari_simmat.training.losses import answer_loss
 from napari_simmat.training.method import Method, Rates, param_groups
 from napari_simmat.training.recipes import Recipe
 from napari_simmat.training.samples import Draw, Sample, in_frame, targets_of
@@ -76,35 +74,35 @@ class Interactive(Method):
         targets = targets_of(masks, device)
         points = in_frame(clicks, sample.offset, device)
         labels = torch.ones(len(masks), 1, device=device)
-        decoder = PromptDecoder(model.sam, products(device))
-        with autocast(device):
-            embedding = sample.embed()
-        ground = decoder.ground(embedding, sample.offset)
-        logits, scores = decoder.answer(ground, points=points, labels=labels)
-        loss = answer_loss(logits, scores, targets)
+        asked = sample.answering() if sample.answering else Plainly(model, sample.embed, sample.offset)
+        shown, loss = asked.first(points, labels, targets)
         later: list[Tensor] = []
         for _ in range(int(rng.integers(sample.most_corrections + 1))):
-            shown = logits[:, :1].detach()
             large = F.interpolate(shown, masks.shape[1:], mode="bilinear", align_corners=False)[:, 0]
-            clicked = [next_click(m, p) for m, p in zip(masks, (large > 0).cpu().numpy(), strict=True)]
-            corrections = {k: c for k, c in enumerate(clicked) if c is not None}
-            if not corrections:
+            answers = (large > 0).cpu().numpy()
+            not_right = [
+                k
+                for k, (mask, answer) in enumerate(zip(masks, answers, strict=True))
+                if (mask != answer).any()
+            ]
+            if not not_right:
                 break
-            wrong = sorted(int(k) for k in rng.permutation(list(corrections))[:_CORRECTED])
-            found = [corrections[k] for k in wrong]
+            wrong = sorted(int(k) for k in rng.permutation(not_right)[:_CORRECTED])
+            found = [click for k in wrong if (click := next_click(masks[k], answers[k])) is not None]
             next_points = in_frame([(y, x) for y, x, _ in found], sample.offset, device)
             signs = torch.tensor([[float(sign)] for *_, sign in found], device=device)
             masks, targets = masks[wrong], targets[wrong]
             points = torch.cat([points[wrong], next_points], 1)
             labels = torch.cat([labels[wrong], signs], 1)
-            logits, scores = decoder.answer(ground, points=points, labels=labels, masks=shown[wrong])
-            later.append(answer_loss(logits, scores, targets))
+            shown, more = asked.again(points, labels, shown[wrong], targets)
+            later.append(more)
         return loss + torch.stack(later).mean() if later else loss
 
     def optimiser(self, rates: Rates, steps: int, *, averaged: bool) -> tuple[Optimizer, LRScheduler]:
         """AdamW by one cycle; at a constant rate after warming up where an average takes the place of cooling down."""
         groups = param_groups(rates)
-        optimiser = AdamW(groups, weight_decay=0.0)
+        is_gpu = groups[0]["params"][0].device.type == "cuda"
+        optimiser = AdamW(groups, weight_decay=0.0, fused=is_gpu)
         if averaged:
             warm = max(1, round(_WARM_UP * steps))
             return optimiser, LambdaLR(optimiser, lambda step: min(1.0, (step + 1) / warm))
