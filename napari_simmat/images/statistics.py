@@ -39,7 +39,8 @@ def sample(channel: Pixels, pixels: int = SAMPLE_PIXELS) -> NDArray[np.floating]
 
 def _finite(channel: Pixels) -> NDArray[np.floating]:
     is_narrow = channel.dtype.itemsize <= 2 or channel.dtype == np.float32
-    values = channel.astype(np.float32 if is_narrow else np.float64).ravel()  # exact in either
+    exact: NDArray[np.floating] = channel.astype(np.float32 if is_narrow else np.float64)
+    values = exact.ravel()
     if channel.dtype.kind != "f":
         return values
     measured = np.isfinite(values)
