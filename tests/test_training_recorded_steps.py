@@ -7,12 +7,21 @@ import pytest
 import torch
 
 from napari_simmat.images import as_image
+from napari_simmat.inference import compute
 from napari_simmat.models import Adapter, load_base_model
 from napari_simmat.training.answering import Plainly
 from napari_simmat.training.interactive import Interactive
 from napari_simmat.training.recipes import recipe_for
 from napari_simmat.training.recorded_steps import RecordedSteps
 from napari_simmat.training.samples import Sample
+
+
+@pytest.fixture
+def in_single_precision():
+    """Rounding of bfloat16 depends on how many objects are asked about at once."""
+    with compute.for_a_while():
+        compute.choose(precision="float32")
+        yield
 
 
 def scene():
@@ -59,7 +68,7 @@ def played(model, x, **how):
     return answering
 
 
-def test_asking_about_more_objects_than_there_are_changes_neither_loss_nor_gradients():
+def test_asking_about_more_objects_than_there_are_changes_neither_loss_nor_gradients(in_single_precision):
     image, masks = scene()
     model, parameters = model_to_train(image)
     x = torch.randn(1, 4, 224, 224, generator=torch.Generator().manual_seed(1))
@@ -80,7 +89,7 @@ def test_asking_about_more_objects_than_there_are_changes_neither_loss_nor_gradi
             torch.testing.assert_close(one, other, rtol=0.02, atol=1e-3 * float(one.abs().max()) + 1e-7)
 
 
-def test_what_cannot_be_recorded_is_asked_for_as_ever():
+def test_what_cannot_be_recorded_is_asked_for_as_ever(in_single_precision):
     image, masks = scene()
     model, parameters = model_to_train(image)
     x = torch.randn(1, 4, 224, 224, generator=torch.Generator().manual_seed(1))
@@ -106,7 +115,7 @@ def test_on_a_gpu_a_recording_gives_the_same_loss_and_gradients():
     for _ in range(2):  # the second time all of it is played
         found = losses_and_gradients(model, parameters, x, masks, answering, "cuda")
     steps = answering(None).__closure__[0].cell_contents[0]
-    assert all(type(each).__name__ == "_Recording" for each in steps._made.values())
+    assert not steps.refused
     assert len(steps._made) >= 2
     for (loss, gradients), (other_loss, other_gradients) in zip(as_ever, found, strict=True):
         assert loss == pytest.approx(other_loss, rel=0.03)

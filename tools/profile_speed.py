@@ -6,6 +6,7 @@ python tools/profile_speed.py --device cuda
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -22,7 +23,7 @@ from napari_simmat.inference import Prompt, Segmenter, describe_device, device_c
 from napari_simmat.inference.cache import forget
 from napari_simmat.inference.compute import autocast
 from napari_simmat.models import load_base_model
-from napari_simmat.training import Corrections, quick
+from napari_simmat.training import Corrections, deep, quick
 
 
 def milliseconds(work: Callable[[], object], device: torch.device, runs: int) -> str:
@@ -115,8 +116,20 @@ def learning(device: torch.device, top: int) -> None:
     base = load_base_model()
     objects = handful(open_dataset(sample_path(f"{SETS[0]}-train")), 5)
     steps = partial(deep_seconds_per_step, objects, base, device, course=Course(0))
-    for count in (4, 16, 16):
-        print(f"\ndeep, {count} steps: {1000 * steps(count):.1f} ms a step")
+    for _ in range(2):
+        times = [time.perf_counter()]
+        deep(
+            Corrections(objects),
+            steps=60,
+            base=base,
+            device=str(device),
+            on_step=lambda *_, times=times: times.append(time.perf_counter()),
+        )
+        every = 1000 * np.diff(times)
+        print(
+            f"\ndeep, 60 steps with its gate: {times[-1] - times[0]:.2f} s; a step in the middle of them "
+            f"{np.median(every):.1f} ms ({np.percentile(every, 25):.1f} to {np.percentile(every, 75):.1f})"
+        )
     for _ in range(3):
         forget()
         (_, report), ms = clock(partial(quick, Corrections(objects), base=base, device=str(device)), device)

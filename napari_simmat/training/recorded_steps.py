@@ -7,13 +7,14 @@ back. All of them are asked about equally many objects, the missing ones without
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from napari_simmat.inference import autocast, products
 from napari_simmat.models import AdaptedSam
@@ -42,6 +43,11 @@ class RecordedSteps:
         Objects of a step.
     record : callable, optional
         Makes a function that does what a module does for inputs of the same shapes, by default on a CUDA device.
+
+    Attributes
+    ----------
+    refused : list of str
+        Why something could not be recorded and is asked for as ever.
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class RecordedSteps:
     ) -> None:
         self.model, self.embed, self.most = model, embed, most
         self._record = record_both_ways if record is None else record
+        self.refused: list[str] = []
         self._asked: dict[object, int] = {}
         self._made: dict[object, Callable[..., Tensors]] = {}
 
@@ -71,8 +78,9 @@ class RecordedSteps:
                 return found
             try:
                 self._made[key] = self._record(plain, inputs)
-            except RuntimeError:  # something in it cannot be recorded, or there is no memory for it
+            except RuntimeError as error:  # something in it cannot be recorded, or there is no memory for it
                 self._made[key] = plain
+                self.refused.append(str(error))
         return self._made[key](*inputs)
 
 
@@ -181,28 +189,32 @@ class _Recording:
     """A module's way there and back, each as a CUDA graph over memory of its own."""
 
     def __init__(self, module: nn.Module, inputs: Tensors) -> None:
-        self.parameters = [p for p in module.parameters() if p.requires_grad]
+        learning = {name: p for name, p in module.named_parameters() if p.requires_grad}
+        self._parameters = tuple(learning.values())
+        # Others over the same memory: the ways back that are under way tie those themselves to the stream of all.
+        places = {name: p.detach().requires_grad_() for name, p in learning.items()}
         self._given = tuple(x.detach().clone().requires_grad_(x.requires_grad) for x in inputs)
+        wanted = [*self._given, *places.values()]
         device = inputs[0].device
         aside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.device(device), torch.cuda.stream(aside):
             for _ in range(2):  # whatever is set up on first calls must not become part of it
-                found = module(*self._given)
-                self._way_back(found, tuple(torch.ones_like(x) for x in found if x.requires_grad))
+                found = functional_call(module, places, self._given)
+                _way_back(found, wanted, tuple(torch.ones_like(x) for x in found if x.requires_grad))
             del found
             self._there, self._back = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
             with torch.cuda.graph(self._there, stream=aside, capture_error_mode="thread_local"):
-                self.found: Tensors = module(*self._given)
+                self.found: Tensors = functional_call(module, places, self._given)
             self._gradients = tuple(torch.zeros_like(x) for x in self.found if x.requires_grad)
             with torch.cuda.graph(
                 self._back, pool=self._there.pool(), stream=aside, capture_error_mode="thread_local"
             ):
-                self._result = self._way_back(self.found, self._gradients)
+                self._result = _way_back(self.found, wanted, self._gradients)
         torch.cuda.current_stream(device).wait_stream(aside)
 
     def __call__(self, *inputs: Tensor) -> Tensors:
-        found: Tensors = _BothWays.apply(self, *inputs, *self.parameters)
+        found: Tensors = _BothWays.apply(self, *inputs, *self._parameters)
         return found
 
     def there(self, inputs: Tensors) -> Tensors:
@@ -221,12 +233,13 @@ class _Recording:
         self._back.replay()
         return tuple(None if x is None else x.clone() for x in self._result)
 
-    def _way_back(self, found: Tensors, gradients: Tensors) -> list[Tensor | None]:
-        everything = [*self._given, *self.parameters]
-        learning = [x for x in everything if x.requires_grad]
-        outputs = [x for x in found if x.requires_grad]
-        computed = iter(torch.autograd.grad(outputs, learning, gradients, allow_unused=True))
-        return [next(computed) if x.requires_grad else None for x in everything]
+
+def _way_back(found: Tensors, wanted: Sequence[Tensor], gradients: Tensors) -> list[Tensor | None]:
+    """Gradients of what is wanted, None where it does not learn or has no part in it."""
+    learning = [x for x in wanted if x.requires_grad]
+    outputs = [x for x in found if x.requires_grad]
+    computed = iter(torch.autograd.grad(outputs, learning, gradients, allow_unused=True))
+    return [next(computed) if x.requires_grad else None for x in wanted]
 
 
 def record_both_ways(module: nn.Module, inputs: Tensors) -> Callable[..., Tensors]:
