@@ -14,7 +14,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
@@ -22,8 +21,9 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from napari_simmat.models import AdaptedSam, Adapter
 from napari_simmat.training.answering import Plainly
-from napari_simmat.training.clicks import first_click, next_click, random_click
+from napari_simmat.training.clicks import first_click, random_click
 from napari_simmat.training.corrections import Correction
+from napari_simmat.training.corrective import corrective_clicks
 from napari_simmat.training.method import Method, Rates, param_groups
 from napari_simmat.training.recipes import Recipe
 from napari_simmat.training.samples import Draw, Sample, in_frame, targets_of
@@ -78,17 +78,10 @@ class Interactive(Method):
         shown, loss = asked.first(points, labels, targets)
         later: list[Tensor] = []
         for _ in range(int(rng.integers(sample.most_corrections + 1))):
-            large = F.interpolate(shown, masks.shape[1:], mode="bilinear", align_corners=False)[:, 0]
-            answers = (large > 0).cpu().numpy()
-            not_right = [
-                k
-                for k, (mask, answer) in enumerate(zip(masks, answers, strict=True))
-                if (mask != answer).any()
-            ]
-            if not not_right:
+            corrections = corrective_clicks(masks, shown, _CORRECTED, rng)
+            if not corrections:
                 break
-            wrong = sorted(int(k) for k in rng.permutation(not_right)[:_CORRECTED])
-            found = [click for k in wrong if (click := next_click(masks[k], answers[k])) is not None]
+            wrong, found = list(corrections), list(corrections.values())
             next_points = in_frame([(y, x) for y, x, _ in found], sample.offset, device)
             signs = torch.tensor([[float(sign)] for *_, sign in found], device=device)
             masks, targets = masks[wrong], targets[wrong]
