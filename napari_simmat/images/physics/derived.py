@@ -94,10 +94,15 @@ def _add(
 
 def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float32]:
     """Quotient where the denominator is positive, else 0; clipped to -1 ... 1."""
-    upper, lower = numerator.astype(np.float64), denominator.astype(np.float64)
-    ratio = np.divide(upper, lower, out=np.zeros_like(upper), where=lower > 0)
-    ratio[np.isnan(upper) | np.isnan(lower)] = np.nan
-    return np.clip(ratio, -1.0, 1.0).astype(np.float32)
+    upper, lower = polarization.as_exact(numerator, denominator)
+    positive = lower > 0
+    if positive.all():
+        ratio = np.divide(upper, lower)
+    else:
+        ratio = np.divide(upper, lower, out=np.zeros_like(upper), where=positive)
+        ratio[np.isnan(upper) | np.isnan(lower)] = np.nan
+    clipped: NDArray[np.float32] = np.clip(ratio, -1.0, 1.0, out=ratio).astype(np.float32, copy=False)
+    return clipped
 
 
 def _normalised_difference(
