@@ -19,11 +19,13 @@ from torch import Tensor
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
+from napari_simmat.inference import autocast, products
 from napari_simmat.models import AdaptedSam, Adapter
-from napari_simmat.training.answering import Plainly
+from napari_simmat.models.decoder import PromptDecoder
 from napari_simmat.training.clicks import first_click, random_click
 from napari_simmat.training.corrections import Correction
 from napari_simmat.training.corrective import corrective_clicks
+from napari_simmat.training.losses import answer_loss
 from napari_simmat.training.method import Method, Rates, param_groups
 from napari_simmat.training.recipes import Recipe
 from napari_simmat.training.samples import Draw, Sample, in_frame, targets_of
@@ -74,10 +76,15 @@ class Interactive(Method):
         targets = targets_of(masks, device)
         points = in_frame(clicks, sample.offset, device)
         labels = torch.ones(len(masks), 1, device=device)
-        asked = sample.answering() if sample.answering else Plainly(model, sample.embed, sample.offset)
-        shown, loss = asked.first(points, labels, targets)
+        decoder = PromptDecoder(model.sam, products(device))
+        with autocast(device):
+            embedding = sample.embed()
+        ground = decoder.ground(embedding, sample.offset)
+        logits, scores = decoder.answer(ground, points=points, labels=labels)
+        loss = answer_loss(logits, scores, targets)
         later: list[Tensor] = []
         for _ in range(int(rng.integers(sample.most_corrections + 1))):
+            shown = logits[:, :1].detach()
             corrections = corrective_clicks(masks, shown, _CORRECTED, rng)
             if not corrections:
                 break
@@ -87,8 +94,8 @@ class Interactive(Method):
             masks, targets = masks[wrong], targets[wrong]
             points = torch.cat([points[wrong], next_points], 1)
             labels = torch.cat([labels[wrong], signs], 1)
-            shown, more = asked.again(points, labels, shown[wrong], targets)
-            later.append(more)
+            logits, scores = decoder.answer(ground, points=points, labels=labels, masks=shown[wrong])
+            later.append(answer_loss(logits, scores, targets))
         return loss + torch.stack(later).mean() if later else loss
 
     def optimiser(self, rates: Rates, steps: int, *, averaged: bool) -> tuple[Optimizer, LRScheduler]:

@@ -33,7 +33,7 @@ def mask_loss(logits: Tensor, targets: Tensor, *, cross_entropy: float = CROSS_E
     return dice + cross_entropy * entropy.mean((2, 3))
 
 
-def answer_loss(logits: Tensor, scores: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+def answer_loss(logits: Tensor, scores: Tensor, targets: Tensor) -> Tensor:
     """Loss of SAM's four answers to each prompt: a scalar.
 
     The single mask is the one that is shown, so it counts in full; of the three candidates the best counts by half,
@@ -45,16 +45,11 @@ def answer_loss(logits: Tensor, scores: Tensor, targets: Tensor, weights: Tensor
         The single mask first.
     scores : Tensor, (B, 4)
     targets : Tensor, (B, 1, h, w)
-    weights : Tensor, (B,), optional
-        How much each prompt counts, all alike by default.
     """
     per_mask = mask_loss(logits, targets)
     with torch.no_grad():
         answer, truth = logits > 0, targets > 0.5
         union = (answer | truth).sum((2, 3)).clamp_min(1)
         iou = (answer & truth).sum((2, 3)) / union
-    if weights is None:
-        shown, candidates = per_mask[:, 0].mean(), per_mask[:, 1:].amin(1).mean()
-        return shown + CANDIDATES * candidates + IOU * F.mse_loss(scores, iou)
-    each = per_mask[:, 0] + CANDIDATES * per_mask[:, 1:].amin(1) + IOU * (scores - iou).square().mean(1)
-    return (each * weights).sum() / weights.sum()
+    shown, candidates = per_mask[:, 0].mean(), per_mask[:, 1:].amin(1).mean()
+    return shown + CANDIDATES * candidates + IOU * F.mse_loss(scores, iou)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -21,7 +20,6 @@ from napari_simmat.models.scratch import random_start
 from napari_simmat.models.strategies import Plan, Strategy
 from napari_simmat.training.corrections import Correction, Corrections
 from napari_simmat.training.gate import Split, split
-from napari_simmat.training.recorded_steps import RecordedSteps
 from napari_simmat.training.samples import Draw, Sample
 from napari_simmat.training.scenes import WINDOW, Scenes, Window
 
@@ -148,15 +146,12 @@ class Deep(Recipe):
         scenes = scenes_of(model, start, corrections)
         device, most = next(model.parameters()).device, self.most_corrections
 
-        def embed(x: Tensor) -> Tensor:
-            return model.late(model.early(x))
-
-        recorded = _recorded(model, embed, self.prompts)
-
         def draw(rng: np.random.Generator) -> Sample:
             window = scenes.draw(rng, int(rng.integers(len(scenes))))
             x = window.x[None].to(device, memory_format=torch.channels_last)
-            return _sample(recorded, embed, x, window, most)
+            return Sample(
+                lambda: model.late(model.early(x)), window.masks, window.offset, most_corrections=most
+            )
 
         return draw
 
@@ -190,7 +185,6 @@ class Quick(Recipe):
         freeze(looking)
         chosen = _spread(len(scenes), self.most_windows, rng)
         cached: dict[int, tuple[Tensor, Window]] = {}
-        recorded = _recorded(model, model.late, self.prompts)
 
         def draw(rng: np.random.Generator) -> Sample:
             place = int(rng.integers(len(chosen)))
@@ -200,7 +194,7 @@ class Quick(Recipe):
                 with torch.no_grad(), autocast(device):
                     cached[place] = looking.early(x), window
             features, window = cached[place]
-            return _sample(recorded, model.late, features, window, 1)
+            return Sample(lambda: model.late(features), window.masks, window.offset)
 
         return draw
 
@@ -223,24 +217,6 @@ def recipe_for(mode: Mode, strategy: str = "lora") -> Recipe:
             "Deep."
         )
     return recipe
-
-
-def _recorded(model: AdaptedSam, embed: Callable[[Tensor], Tensor], prompts: int) -> RecordedSteps | None:
-    is_gpu = next(model.parameters()).device.type == "cuda"
-    return RecordedSteps(model, embed, prompts) if is_gpu else None
-
-
-def _sample(
-    recorded: RecordedSteps | None,
-    embed: Callable[[Tensor], Tensor],
-    x: Tensor,
-    window: Window,
-    most_corrections: int,
-) -> Sample:
-    answering = None if recorded is None else partial(recorded.on, x, window.offset)
-    return Sample(
-        partial(embed, x), window.masks, window.offset, most_corrections=most_corrections, answering=answering
-    )
 
 
 def scenes_of(model: AdaptedSam, start: Adapter, corrections: Sequence[Correction]) -> Scenes:

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from napari_simmat.inference.frame import LOW
 from napari_simmat.models.encoders import STRIDE
-from napari_simmat.training.answering import Answering
 
 
 @dataclass(eq=False)
@@ -30,15 +29,12 @@ class Sample:
         The window's first cell in the frame's grid.
     most_corrections : int
         So many corrective clicks may follow the first one on each object.
-    answering : callable, optional
-        Gives what answers on it where that is recorded; by default it is asked for plainly.
     """
 
     embed: Callable[[], Tensor]
     masks: NDArray[np.bool_]
     offset: tuple[int, int]
     most_corrections: int = field(default=1, kw_only=True)
-    answering: Callable[[], Answering] | None = field(default=None, kw_only=True)
 
 
 Draw = Callable[[np.random.Generator], Sample]
