@@ -15,7 +15,7 @@ from napari_simmat.images import MultiChannelImage
 from napari_simmat.inference.compute import uses_bfloat16
 from napari_simmat.models import Adapter, BaseModel
 
-_VERSION = 1
+_VERSION = 2
 """To be raised whenever the same image, adapter and model give another embedding."""
 
 
