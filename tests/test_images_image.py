@@ -181,6 +181,26 @@ def test_a_modality_that_the_channels_cannot_have_is_refused():
         as_image(np.zeros((3, 5, 6)), channel_axis=0, modality="rgb+x")
 
 
+def test_the_quick_key_tells_apart_what_the_lasting_one_does():
+    data = (
+        np.random.default_rng(0).integers(0, 200, (3, 700, 801)).astype(np.uint8)
+    )  # more than one piece a channel
+    image = MultiChannelImage(data)
+    assert image.pixel_key() == MultiChannelImage(np.asfortranarray(data), name="other").pixel_key()
+    changed = data.copy()
+    changed[2, 699, 800] += 1
+    others = [
+        MultiChannelImage(changed),
+        MultiChannelImage(data[[1, 0, 2]]),
+        MultiChannelImage(data.astype(np.uint16)),
+        MultiChannelImage(data.reshape(3, 801, 700)),
+        MultiChannelImage(data[:2]),
+        image.window(0, 0, 700, 800),
+        image.window(0, 1, 700, 801),
+    ]
+    assert len({each.pixel_key() for each in (image, *others)}) == 1 + len(others)
+
+
 def old_key(array):
     """The key of the journals of the first release, over the pixels as they are stored."""
     digest = hashlib.blake2b(digest_size=16)

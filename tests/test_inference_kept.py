@@ -82,7 +82,7 @@ def test_what_the_embedding_depends_on_is_encoded_anew(home, work, other):
 def test_what_was_computed_in_another_precision_or_by_another_version_is_not_used(home, work, monkeypatch):
     Segmenter(image(), keep=True)
     forget()
-    monkeypatch.setattr("napari_simmat.inference.cache._VERSION", 2)
+    monkeypatch.setattr("napari_simmat.inference.cache._VERSION", 99)
     Segmenter(image(), keep=True)
     assert work == ["early", "late"] * 2
 

@@ -267,7 +267,7 @@ def test_a_version_that_does_worse_is_rolled_back(corrections):
 
 
 def test_training_goes_on_from_where_it_was(corrections, train_set):
-    first, one = quick(corrections, steps=30)
+    first, one = quick(corrections, steps=20)
     assert one.kept
     _, two = quick(corrections, start=first, steps=1, learning_rate=1e-9)
     assert two.held_out_before == pytest.approx(one.held_out_after)
@@ -303,7 +303,7 @@ def test_of_few_objects_one_or_two_are_held_out_until_they_have_judged(count, ju
 
 
 def test_few_objects_are_all_learnt_from_once_the_gate_has_passed_them(corrections, monkeypatch):
-    few = Corrections(list(corrections)[4:7])
+    few = Corrections(list(corrections)[:3])
     learnt = []
     draw = Quick.sampler
 

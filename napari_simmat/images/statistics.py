@@ -109,7 +109,10 @@ def limits_and_middle(
     """As `percentile_limits`, with the median between them: (0, 0, 0) where nothing is finite."""
     if not values.size:
         return 0.0, 0.0, 0.0
-    bottom, middle, top = (float(v) for v in np.percentile(values, (low, 50.0, high)))
+    with np.errstate(over="ignore", invalid="ignore"):  # two huge neighbours of opposite sign
+        bottom, middle, top = (float(v) for v in np.percentile(values, (low, 50.0, high)))
+    if not np.isfinite(middle):
+        middle = float(np.median(values))
     if top <= bottom:
         everything = _finite(channel)
         bottom, top = float(everything.min()), float(everything.max())

@@ -86,7 +86,7 @@ class EmbeddingKeys:
         """The keys for an image that is seen by a model with an adapter, at a size, without some channels."""
         precision = "bfloat16" if uses_bfloat16(device.type) else "float32"
         common: tuple[object, ...] = (
-            *(_VERSION, str(torch.__version__), base.sha256, image.content_key()),
+            *(_VERSION, str(torch.__version__), base.sha256, image.pixel_key()),
             *(side, str(device), precision, *sorted(blank)),
         )
         late = tuple(f"encoder.{layer}" for layer in base.sam.encoder.late_layers)
