@@ -73,6 +73,15 @@ def test_what_keeps_the_event_loop_waiting_is_found(qtbot):
     assert busy.over_50_ms >= 1
 
 
+def test_nothing_is_recorded_where_memory_is_measured(qtbot):
+    ticks = Ticks()
+    ticks.is_recording = False
+    with ticks.phase("hours"):
+        ticks.rest(20)
+    ticks.stop()
+    assert ticks.phases() == []
+
+
 def test_waiting_ends_with_a_sentence(qtbot):
     ticks = Ticks(patience_s=0.05)
     with pytest.raises(SimmatError, match="in vain: a miracle"):

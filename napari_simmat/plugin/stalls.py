@@ -22,11 +22,13 @@ class Ticks(QObject):
     ----------
     patience_s : float
         How long to wait for anything at most.
+    is_recording : bool
+        Each gap takes 32 bytes, so hours of them are a hundred megabytes: who measures memory records none.
     """
 
     def __init__(self, patience_s: float = 1200.0) -> None:
         super().__init__()
-        self.patience_s = patience_s
+        self.patience_s, self.is_recording = patience_s, True
         self._gaps: dict[str, list[float]] = {}
         self._phase: list[float] | None = None
         self._condition: Callable[[], bool] | None = None
@@ -97,7 +99,7 @@ class Ticks(QObject):
 
     def _record(self) -> None:
         now = time.perf_counter()
-        if self._phase is not None:
+        if self._phase is not None and self.is_recording:
             self._phase.append(1000 * (now - self._last))
         self._last = now
 

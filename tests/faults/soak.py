@@ -79,6 +79,7 @@ def run(minutes: float, objects: int, trainings: int, out: Path) -> list[dict[st
 
     keep_what_is_imported()
     bench = Bench(Path(os.environ["NAPARI_SIMMAT_HOME"]) / "projects")
+    bench.ticks.is_recording = False
     rng = np.random.default_rng(0)
     began, rows, done, trained, proposed, refused = time.monotonic(), [], 0, 0, 0, 0
     times, accepts, last = ClickTimes(), [], 0.0
