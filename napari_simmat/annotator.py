@@ -28,7 +28,7 @@ from napari_simmat.errors import AdapterError, PromptError, SimmatError
 from napari_simmat.exporters import export
 from napari_simmat.images import MultiChannelImage
 from napari_simmat.inference import Prompt
-from napari_simmat.inference.memory import give_memory_back, keep_few_pools
+from napari_simmat.inference.memory import give_memory_back
 from napari_simmat.journal import Journal, Step
 from napari_simmat.models import Adapter
 
@@ -98,7 +98,6 @@ class Annotator(Learning):
         executor: Executor = run_now,
         device: str | None = None,
     ) -> None:
-        keep_few_pools()
         super().__init__(adapter=adapter, journal=journal, executor=executor, device=device)
         self.auto_quick = auto_quick
         self._label_once_answered: tuple[int | None] | None = None

@@ -311,3 +311,13 @@ def test_numbers_of_another_meaning_are_refused():
 
 def test_all_modalities_can_be_named():
     assert {"polarization", "hyperspectral", "thermal", "depth", "nir", "rgb+x"} <= MODALITIES.keys()
+
+
+def test_normals_are_remembered_only_of_what_nobody_can_write_to():
+    depth = (1 + 0.01 * np.arange(400.0).reshape(20, 20)).astype(np.float32)
+    before = FORMULAS["normal x"]([depth]).copy()
+    depth[:] = depth[:, ::-1].copy()
+    assert not np.allclose(FORMULAS["normal x"]([depth]), before, equal_nan=True)
+    depth.flags.writeable = False
+    first, second = (FORMULAS[f"normal {name}"]([depth]) for name in "xy")
+    assert first.base is second.base is not None

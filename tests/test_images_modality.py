@@ -110,6 +110,9 @@ BROKEN = {
     "as wide as a double": np.where(np.arange(600).reshape(20, 30) % 2, -HUGE, HUGE),
     "as narrow as a double": np.where(np.arange(600).reshape(20, 30) % 2, 5e-324, 0.0),
     "large offset": ramp(20, 30).astype(np.float64) + 1e12,
+    "as wide as a single": np.where(np.arange(600).reshape(20, 30) % 2, -3e38, 3e38).astype(np.float32),
+    "nodata of a single": np.full((20, 30), np.finfo(np.float32).min),
+    "few far below": np.where(np.arange(600).reshape(20, 30) < 2, -3e38, 3e38).astype(np.float32),
 }
 
 
@@ -126,13 +129,16 @@ def test_broken_channels_survive_beside_good_ones(plane):
     assert all(picture.dtype == np.uint8 for picture in pictures)
 
 
-@pytest.mark.parametrize("name", ["all zero", "constant", "all NaN", "all infinite"])
+EMPTY = ("all zero", "constant", "all NaN", "all infinite", "nodata of a single")
+
+
+@pytest.mark.parametrize("name", EMPTY)
 def test_a_channel_without_information_is_zero(name):
     image = generic(BROKEN[name])
     assert not profile_for(image).model_input(image).any()
 
 
-@pytest.mark.parametrize("name", sorted(BROKEN.keys() - {"all zero", "constant", "all NaN", "all infinite"}))
+@pytest.mark.parametrize("name", sorted(BROKEN.keys() - set(EMPTY)))
 def test_a_channel_with_information_keeps_it(name):
     image = generic(BROKEN[name])
     z = profile_for(image).model_input(image)[0]

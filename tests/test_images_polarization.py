@@ -295,3 +295,9 @@ def test_only_unsigned_numbers_of_8_to_16_bits_come_from_such_a_sensor():
     frame = behind_mosaic(glass_like_scene(), SONY_LAYOUT)
     for dtype in ("i2", "f4", "u4"):
         assert find_polarization_mosaic(frame.astype(dtype)) == ""
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e-22, 1.0, 1e20, 1e30])
+def test_dolp_does_not_depend_on_the_unit(unit):
+    planes = [np.full((2, 2), k * unit, np.float32) for k in (2, 1, -1)]
+    np.testing.assert_allclose(dolp(*planes), np.sqrt(0.5), rtol=1e-5)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_simmat.images.physics.depth import resize_measured
-from napari_simmat.images.statistics import filled, limits_and_middle, sample, unit_scale
+from napari_simmat.images.statistics import filled, limits_and_middle, median_of, sample, unit_scale
 
 LEAST_STD = 0.02
 """A few bright pixels in an empty channel hardly deviate from it; dividing by less would make them thousands."""
@@ -59,7 +59,7 @@ def scale_of(
     if fixed:
         is_whole = plane.dtype.kind != "f" or bool(np.isfinite(plane).all())  # so nobody asks for the middle
         values = np.empty(0) if is_whole else sample(plane)
-        return Scale(low, high, float(np.median(values)) if values.size else 0.0, *moments)
+        return Scale(low, high, median_of(values) if values.size else 0.0, *moments)
     values = sample(plane)
     bottom, middle, top = limits_and_middle(plane, values, low, high)
     unit = unit_scale(values, bottom, top)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["filled", "limits_and_middle", "percentile_limits", "sample", "summary", "unit_scale"]
+__all__ = ["filled", "limits_and_middle", "median_of", "percentile_limits", "sample", "summary", "unit_scale"]
 
 SAMPLE_PIXELS = 1 << 18
 """Pixels from which percentiles are taken: the 0.5th percentile is then known to about 0.014 points."""
@@ -64,7 +64,7 @@ def summary(channel: Pixels) -> tuple[float, float, float, float] | None:
     if not values.size:
         return None
     missing = 1 - values.size / channel.size
-    return float(values.min()), float(np.median(values)), float(values.max()), missing
+    return float(values.min()), median_of(values), float(values.max()), missing
 
 
 def filled(channel: Pixels, value: float) -> Pixels:
@@ -111,12 +111,20 @@ def limits_and_middle(
         return 0.0, 0.0, 0.0
     with np.errstate(over="ignore", invalid="ignore"):  # two huge neighbours of opposite sign
         bottom, middle, top = (float(v) for v in np.percentile(values, (low, 50.0, high)))
-    if not np.isfinite(middle):
-        middle = float(np.median(values))
+    if not np.isfinite((bottom, middle, top)).all():
+        bottom, top = (float(v) for v in np.percentile(values, (low, high), method="nearest"))
+        middle = median_of(values)
     if top <= bottom:
         everything = _finite(channel)
         bottom, top = float(everything.min()), float(everything.max())
     return bottom, middle, top
+
+
+def median_of(values: NDArray[np.floating]) -> float:
+    """The median of finite values, finite however large they are."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        middle = float(np.median(values))
+    return middle if np.isfinite(middle) else float(np.percentile(values, 50.0, method="nearest"))
 
 
 def unit_scale(

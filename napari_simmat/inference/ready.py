@@ -40,12 +40,13 @@ def ready(adapter: Adapter, base: BaseModel) -> tuple[AdaptedSam, PromptDecoder]
     if transfer is None:
         model = adapter.build_merged(base)
         freeze(model)
-        return model, decoder_for(model.sam, _products(base))
+        return model, decoder_for(model.sam, _products(base), is_shared=False)
     found = _OF_BASES.get(base)
     if found is None or found[0] != _products(base):
         model = adapter.build_merged(base)
         freeze(model)
-        found = _OF_BASES[base] = _products(base), model.sam, decoder_for(model.sam, _products(base))
+        decoder = decoder_for(model.sam, _products(base), is_shared=True)
+        found = _OF_BASES[base] = _products(base), model.sam, decoder
     _, sam, decoder = found
     return AdaptedSam(transfer, sam), decoder
 

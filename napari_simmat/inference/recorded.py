@@ -75,7 +75,8 @@ class Recorded:
         self._recordings: dict[object, Recording | None] = {}
         self._put: dict[tuple[object, int], weakref.ref[Tensor]] = {}
         self._lock = threading.Lock()
-        _made.add(self)
+        with _making:
+            _made.add(self)
 
     def forget(self) -> None:
         """Give back the memory of all recordings; they are made anew when their shapes come again."""
@@ -124,11 +125,14 @@ def _is_near(found: Tensor, expected: Tensor) -> bool:
 
 
 _made: weakref.WeakSet[Recorded] = weakref.WeakSet()
+_making = threading.Lock()
 
 
 def forget_recordings() -> None:
     """Give back what recordings hold of a GPU's memory, which its cache cannot."""
-    for each in list(_made):
+    with _making:
+        made = list(_made)
+    for each in made:
         each.forget()
 
 

@@ -167,10 +167,10 @@ class Segmenter:
             if may_shrink and base.sam.encoder.flexible and side > SMALLER_SIDE:
                 ways.append((where, SMALLER_SIDE, SMALLER))
             ways.append(("cpu", side, NO_ROOM))
-        _, way = first_that_fits([partial(self._settle, *each[:2], keep) for each in ways])
+        _, way = first_that_fits([partial(self._settle, *each[:2], keep, may_shrink) for each in ways])
         self.note = ways[way][2] or missing_in_words(adapter, image)
 
-    def _settle(self, device: str, side: int, keep: bool) -> None:
+    def _settle(self, device: str, side: int, keep: bool, may_shrink: bool) -> None:
         """Bring the model to a device and have it see the image there, with a longest side of so many pixels."""
         self.device = torch.device(device)
         self.frame = Frame(self.image.shape, side)
@@ -180,7 +180,7 @@ class Segmenter:
         with torch.inference_mode():
             self._decoder = self._sight.decoder
             self._ground = self._decoder.ground(self._sight.embedding(), projects=True)
-            if isinstance(self._decoder, RecordedDecoder) and not self._decoder.is_warm:
+            if may_shrink and isinstance(self._decoder, RecordedDecoder):  # somebody is about to click
                 self._decoder.warm_up(self._ground)
 
     @property
@@ -263,7 +263,7 @@ class Segmenter:
         return previous
 
     def _on_cpu(self, decode: Callable[[], Candidates]) -> Candidates:
-        self._settle("cpu", self.frame.side, keep=False)
+        self._settle("cpu", self.frame.side, keep=False, may_shrink=False)
         return decode()
 
     def look_ahead(self, prompt: Prompt) -> None:

@@ -264,6 +264,9 @@ class _Upscaling:
         self._type = dtype
         self._first, self._second = _as_product(first, dtype), _as_product(second, dtype)
         self._norm = _Norm(norm, dtype)
+        self._orders: dict[
+            tuple[int, int], Tensor
+        ] = {}  # a recording reads them where they are, so they stay
 
     def __call__(self, places: Tensor, masks: Tensor, grid: tuple[int, int]) -> Tensor:
         """Places (.., N, 256) and what stands for M masks, (.., M, 32), to logits (.., M, 4 h, 4 w)."""
@@ -273,7 +276,9 @@ class _Upscaling:
         x = linear(x, two, two_bias, is_followed_by_gelu=True)
         x = x.view(*masks.shape[:-2], -1, masks.shape[-1])
         found = (x @ masks.to(self._type).mT).mT.float()  # (.., M, h w 2 2 2 2)
-        ordered = found.index_select(-1, _row_by_row(*grid, found.device))
+        if grid not in self._orders:
+            self._orders[grid] = _row_by_row(*grid, found.device)
+        ordered = found.index_select(-1, self._orders[grid])
         return split(ordered, -1, (4 * grid[0], 4 * grid[1]))
 
 

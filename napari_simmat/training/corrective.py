@@ -44,7 +44,7 @@ def corrective_clicks(
     wrong = sorted(int(k) for k in rng.permutation(not_right)[:most])
     if is_gpu:
         return dict(zip(wrong, _in_the_deepest(truth[wrong], answers[wrong]), strict=True))
-    clicks = {k: next_click(masks[k], answers[k].numpy()) for k in wrong}
+    clicks = {k: next_click(masks[k], answers[k].cpu().numpy()) for k in wrong}
     return {k: click for k, click in clicks.items() if click is not None}
 
 

@@ -156,7 +156,7 @@ def _smoothed(depth: NDArray[Any], sigma: float) -> NDArray[np.float64]:
 class _Last:
     """The normals of the depth that was asked for last, for its components are asked for one after the other.
 
-    As long as the depth is the same array, which nobody writes to while a model input is made of it.
+    As long as the depth is the same array, and one that nobody can write to, as those of an image are.
     """
 
     def __init__(self) -> None:
@@ -168,10 +168,13 @@ class _Last:
     def __call__(self, depth: NDArray[Any], sigma: float, camera: Camera) -> NDArray[np.float32]:
         how = (sigma, camera)
         with self._lock:  # who asks for the second component meanwhile waits for the first one's
-            if self._found is None or self._depth is None or self._depth() is not depth or self._how != how:
-                self._found = surface.normals(_smoothed(depth, sigma), camera)
-                self._depth, self._how = weakref.ref(depth, self._forget), how
-            return self._found
+            found = self._found
+            if found is None or self._depth is None or self._depth() is not depth or self._how != how:
+                found = surface.normals(_smoothed(depth, sigma), camera)
+                if not depth.flags.writeable:
+                    self._depth, self._how = weakref.ref(depth, self._forget), how
+                    self._found = found
+            return found
 
     def _forget(self, gone: weakref.ref[NDArray[Any]]) -> None:
         if self._depth is gone:

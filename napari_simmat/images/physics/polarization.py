@@ -216,15 +216,15 @@ def dolp(s0: NDArray[Any], s1: NDArray[Any], s2: NDArray[Any]) -> NDArray[np.flo
     ndarray, float32
     """
     s0, s1, s2 = as_exact(s0, s1, s2)
-    ratio = s1 * s1
-    ratio += s2 * s2
-    np.sqrt(ratio, out=ratio)  # hypot, which could not overflow, takes four times as long
-    dark = s0 <= 0
-    if dark.any():
-        np.divide(ratio, s0, out=ratio, where=~dark)
-        ratio[dark] = 0
-    else:
-        ratio /= s0
+    with np.errstate(
+        all="ignore"
+    ):  # the squares of ratios, whatever the unit; hypot takes four times as long
+        ratio, other = s1 / s0, s2 / s0
+        ratio *= ratio
+        other *= other
+        ratio += other
+        np.sqrt(ratio, out=ratio)
+    ratio[s0 <= 0] = 0
     return np.clip(ratio, 0, 1, out=ratio).astype(np.float32, copy=False)
 
 
