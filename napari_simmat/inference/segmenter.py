@@ -158,7 +158,7 @@ class Segmenter:
         self.is_draft = draft
         side = DRAFT_SIDE if draft else base.sam.side
         self._looks_closer = base.sam.encoder.flexible and not draft
-        self._base = base
+        self._base, self._is_awaited = base, may_shrink  # by people, who are about to click
         self._answers: OrderedDict[tuple[object, ...], Candidates] = OrderedDict()
         self._close_ups: OrderedDict[CloseUp, Ground] = OrderedDict()
         where = device or device_choice()
@@ -167,10 +167,10 @@ class Segmenter:
             if may_shrink and base.sam.encoder.flexible and side > SMALLER_SIDE:
                 ways.append((where, SMALLER_SIDE, SMALLER))
             ways.append(("cpu", side, NO_ROOM))
-        _, way = first_that_fits([partial(self._settle, *each[:2], keep, may_shrink) for each in ways])
+        _, way = first_that_fits([partial(self._settle, *each[:2], keep) for each in ways])
         self.note = ways[way][2] or missing_in_words(adapter, image)
 
-    def _settle(self, device: str, side: int, keep: bool, may_shrink: bool) -> None:
+    def _settle(self, device: str, side: int, keep: bool) -> None:
         """Bring the model to a device and have it see the image there, with a longest side of so many pixels."""
         self.device = torch.device(device)
         self.frame = Frame(self.image.shape, side)
@@ -180,7 +180,7 @@ class Segmenter:
         with torch.inference_mode():
             self._decoder = self._sight.decoder
             self._ground = self._decoder.ground(self._sight.embedding(), projects=True)
-            if may_shrink and isinstance(self._decoder, RecordedDecoder):  # somebody is about to click
+            if self._is_awaited and isinstance(self._decoder, RecordedDecoder):
                 self._decoder.warm_up(self._ground)
 
     @property
@@ -263,7 +263,7 @@ class Segmenter:
         return previous
 
     def _on_cpu(self, decode: Callable[[], Candidates]) -> Candidates:
-        self._settle("cpu", self.frame.side, keep=False, may_shrink=False)
+        self._settle("cpu", self.frame.side, keep=False)
         return decode()
 
     def look_ahead(self, prompt: Prompt) -> None:
