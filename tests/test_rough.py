@@ -136,12 +136,12 @@ def test_training_ends_where_masks_leave_those_of_the_anchor():
     drift = Drift([parameter])
     for step in range(1, 9):
         parameter.data += 1
-        drift.note(torch.full((4,), 0.9), torch.ones(4).bool())
+        drift.note(torch.full((4,), 0.9))
         assert not drift.enough(step)
     good = parameter.detach().clone()
     for step in range(9, 13):
         parameter.data += 1
-        drift.note(torch.full((4,), BOUND / 4), torch.ones(4).bool())
+        drift.note(torch.full((4,), BOUND / 4))
         ended = drift.enough(step)
     assert ended
     assert drift.went_too_far

@@ -48,6 +48,7 @@ ROWS: dict[str, str] = {
     "no prototypes": "rough without the prototype loss",
     "no gate": "rough, every answer believed",
     "no clicks": "rough, points as prompts only",
+    "no channels": "rough without asking the channels, the model's own masks alone",
     "shuffled": "rough, each image with the points of another one",
     "shuffled unchecked": "shuffled, without asking first whether the points belong to the images",
 }
@@ -254,7 +255,7 @@ def _settings(row: str, seed: int, steps: int) -> RoughSettings:
     common = {"seed": seed, "steps": steps}
     if row == "self-training":
         return RoughSettings.self_training(**common)
-    parts = {f"no {part}": part for part in ("anchor", "prototypes", "gate", "clicks")}
+    parts = {f"no {part}": part for part in ("anchor", "prototypes", "gate", "clicks", "channels")}
     left_out = {parts[row]: False} if row in parts else {}
     return RoughSettings(**common, **left_out, check=row != "shuffled unchecked")  # type: ignore[arg-type]
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -83,19 +84,24 @@ class Rough(Interactive):
             told = [objects[k].as_taught if settings.clicks else objects[k] for k in chosen]
             answers, sure = answer(decoder, weak, told, window.offset, device)
             sample.latest[sample.chosen][chosen] = answers > 0
-        elsewhere = [
-            turned(sample.latest[k], other, view)[chosen]
-            for k, other in enumerate(sample.views)
-            if k != sample.chosen
-        ]
+        others = [k for k in range(len(sample.views)) if k != sample.chosen]
+        elsewhere = [turned(sample.latest[k], sample.views[k], view)[chosen] for k in others]
         with autocast(device):
             embedding = model.late(self._features(model, view.strong))
         logits, scores = answer(decoder, embedding, shown, window.offset, device)
         shown_logits, score = logits[:, 0], scores[:, 0]
-        use = believe(answers > 0, sure, known, elsewhere, valid, gate=settings.gate, choose=settings.clicks)
+        likely = view.likely[chosen] if settings.channels and view.likely is not None else None
+        believing = partial(believe, gate=settings.gate, choose=settings.clicks, likely=likely)
+        use = believing(answers > 0, sure, known, elsewhere, valid)
         first, firstly = (each[chosen] for each in view.anchor(is_taught=settings.clicks))
-        anchor = believe(first, firstly, known, [], valid, gate=settings.gate, choose=settings.clicks)
-        self._drift.note(overlap(use.masks & valid, anchor.masks & valid)[anchor.objects], use.objects)
+        fixed = (
+            []
+            if likely is None
+            else [turned(sample.views[k].taught, sample.views[k], view)[chosen] for k in others]
+        )
+        anchor = believing(first, firstly, known, fixed, valid)
+        both = anchor.answered & use.answered
+        self._drift.note(overlap(use.masks & valid, anchor.masks & valid)[both])
 
         cells, targets = use.cells.float(), use.masks.float()
         trusted = use.objects.float()
@@ -106,12 +112,12 @@ class Rough(Interactive):
         loss = (per_object * trusted).sum() / max(1, len(chosen))
         if settings.anchor:
             held = losses.dice(shown_logits, anchor.masks.float(), anchor.cells.float())
-            loss = loss + (held * anchor.objects).sum() / max(1, len(chosen))
-        if settings.prototypes and bool(anchor.objects.any()):
-            masks = anchor.masks[anchor.objects] & valid
+            loss = loss + (held * anchor.answered).sum() / max(1, len(chosen))
+        if settings.prototypes and bool(anchor.answered.any()):
+            masks = anchor.masks[anchor.answered] & valid
             own = losses.prototypes(embedding[0], masks, valid)
-            fixed = losses.prototypes(view.embedding, masks, valid)
-            loss = loss + losses.contrast(own, fixed)
+            theirs = losses.prototypes(view.embedding, masks, valid)
+            loss = loss + losses.contrast(own, theirs)
         if settings.clicks:
             loss = loss + CLICKS * losses.click_error(shown_logits, known).mean()
             for k, each in enumerate(shown):

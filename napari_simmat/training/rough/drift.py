@@ -44,7 +44,7 @@ class Drift(Stopping):
         self.went_too_far = False
         self.best_step = 0
 
-    def note(self, ious: Tensor, believed: Tensor) -> None:
+    def note(self, ious: Tensor) -> None:
         """IoU of the teacher's masks with those of the anchor in one step."""
         self._ious.extend(ious.tolist())
 

@@ -3,6 +3,11 @@
 The model answers each prompt four times over: with its single mask and with three for an ambiguous prompt. The single one
 is taken unless it breaks what the user said: an answer that covers another object's click, or leaves its own, is not
 believed, however sure the model is of it. Then it is one of the others, the likeliest, or none.
+
+Where the channels say what an object is like (`channels`), they are a second witness: of the four that answer is taken
+that has most in common with the object's likely mask, and cell by cell it is put to the vote with the answer in the
+other view and the likely mask. An object of which no answer has half in common with its likely mask is one that the
+model does not see as such; then the likely mask is believed.
 """
 
 from __future__ import annotations
@@ -28,13 +33,16 @@ class Believed:
     objects : Tensor of bool, (N,)
         Which of them are believed.
     agreement : Tensor, (N,)
-        Mean IoU with the other views.
+        Mean IoU with the other views, or the IoU with the likely mask where there is one.
+    answered : Tensor of bool, (N,)
+        Of which objects an answer of the model is believed.
     """
 
     masks: Tensor
     cells: Tensor
     objects: Tensor
     agreement: Tensor
+    answered: Tensor
 
 
 def believe(
@@ -46,6 +54,7 @@ def believe(
     *,
     gate: bool,
     choose: bool,
+    likely: Tensor | None = None,
 ) -> Believed:
     """What to learn from answers.
 
@@ -65,25 +74,68 @@ def believe(
         Whether objects on which views disagree, or that break what the user said, are left out.
     choose : bool
         Whether one of the four is chosen and what the user said is written over it; else the single mask as it is.
+    likely : Tensor of bool, (N, h, w), optional
+        What the channels say the objects are.
     """
     answers = answers & valid
-    agreement = torch.stack([overlap(answers, other & valid) for other in others]).mean(0) if others else None
+    others = [other & valid for other in others]
+    if choose and likely is not None:
+        return _told_twice(answers, scores, known, others, valid, likely & valid, gate=gate)
+    agreement = torch.stack([overlap(answers, other) for other in others]).mean(0) if others else None
     if agreement is None:
         agreement = answers.new_ones(answers.shape[:2], dtype=torch.float32)
     broken = violation(answers, known)
     if not choose:
         single = answers[:, 0]
-        return Believed(single, valid.expand_as(single), single.flatten(1).any(1), agreement[:, 0])
+        some = single.flatten(1).any(1)
+        return Believed(single, valid.expand_as(single), some, agreement[:, 0], some)
     best = _best(answers, scores, agreement, broken)
     rows = torch.arange(len(answers), device=answers.device)
     masks, agreed, broke = answers[rows, best], agreement[rows, best], broken[rows, best]
     believed = masks.flatten(1).any(1)
     if gate:
         believed = believed & (agreed >= LEAST_AGREEMENT) & (broke == 0)
+    return _written_over(masks, known, valid, believed, agreed, believed)
+
+
+def _told_twice(
+    answers: Tensor,
+    scores: Tensor,
+    known: Tensor,
+    others: list[Tensor],
+    valid: Tensor,
+    likely: Tensor,
+    *,
+    gate: bool,
+) -> Believed:
+    """What to learn where the channels are a second witness."""
+    rows = torch.arange(len(answers), device=answers.device)
+    witnesses, alike, kept = [], [], []
+    for found in (answers, *others):
+        common, unbroken = overlap(found, likely[:, None]), violation(found, known) == 0
+        best = (common * (scores.clamp(0.01, 1) if found is answers else 1) + 10 * unbroken).argmax(1)
+        witnesses.append(found[rows, best])
+        alike.append(common[rows, best])
+        kept.append(unbroken[rows, best])
+    voted = witnesses[0]
+    if others:
+        votes = torch.stack([*witnesses, likely]).sum(0)
+        voted = 2 * votes > len(witnesses) + 1
+    best_alike = torch.where(torch.stack(kept), torch.stack(alike), torch.zeros_like(alike[0])).amax(0)
+    answered = best_alike >= LEAST_AGREEMENT if gate else torch.ones_like(kept[0])
+    masks = torch.where(answered[:, None, None], voted, likely)
+    believed = masks.flatten(1).any(1)
+    return _written_over(masks, known, valid, believed, best_alike, answered & believed)
+
+
+def _written_over(
+    masks: Tensor, known: Tensor, valid: Tensor, believed: Tensor, agreed: Tensor, answered: Tensor
+) -> Believed:
+    """With what the user said, and without the cells that two objects claim."""
     contested = (masks & believed[:, None, None]).sum(0) > 1
     cells = valid & ~(contested & masks)
     cells, masks = cells | (known >= 0), torch.where(known >= 0, known == 1, masks)
-    return Believed(masks, cells & valid, believed, agreed)
+    return Believed(masks, cells & valid, believed, agreed, answered)
 
 
 def _best(answers: Tensor, scores: Tensor, agreement: Tensor, broken: Tensor) -> Tensor:

@@ -19,7 +19,8 @@ from napari_simmat.models import Adapter, BaseModel, load_base_model
 from napari_simmat.training.recipes import Recipe, recipe_for
 from napari_simmat.training.report import Run, TrainingReport
 from napari_simmat.training.rough.adapt import Adapted, adapt_from
-from napari_simmat.training.rough.belonging import Fit, fit_of, places_of
+from napari_simmat.training.rough.belonging import Fit, better, fit_of, places_of
+from napari_simmat.training.rough.channels import with_likely
 from napari_simmat.training.rough.labels import RoughLabels
 from napari_simmat.training.rough.settings import RoughSettings
 from napari_simmat.training.rough.survey import survey
@@ -156,7 +157,8 @@ def prepare(
     encoder = base.sam.encoder
     scenes = RoughScenes(given, start.profile, side=encoder.side, flexible=encoder.flexible)
     seen = survey(anchor, scenes, watch=watch, device=where)
-    fit = fit_of(seen.looks, [places_of(each) for each in given])
+    places = [places_of(each) for each in given]
+    fit = better(fit_of(seen.looks, places), fit_of(seen.plain, places))
     if settings.check and fit.is_refused:
         raise TrainingError(_refusal(fit, len(given)))
     scenes.sizes = seen.sizes
@@ -164,6 +166,7 @@ def prepare(
     most = min(settings.windows, settings.steps or steps_for(objects))
     rng = np.random.default_rng(settings.seed)
     windows = make_views(anchor, scenes, most, rng, is_quick=recipe.late_only, watch=watch, device=where)
+    windows = with_likely(windows, seed=settings.seed, watch=watch, device=where)
     return Prepared(start, recipe, windows, fit, len(given), objects, base, str(where))
 
 

@@ -19,9 +19,10 @@ class RoughSettings:
     learning_rate : float
     seed : int
         Of everything random.
-    anchor, prototypes, gate, clicks : bool
+    anchor, prototypes, gate, clicks, channels : bool
         Parts that can be left out, to see what they are worth: the anchor loss, the prototype loss, the choice of objects
-        to believe by the agreement of views, and all that the user's clicks say beside being prompts.
+        to believe by the agreement of views, all that the user's clicks say beside being prompts, and what the channels
+        say of objects.
     robust : bool
         Also let the embeddings of the degraded and of the clean view agree, for images of worse quality than those at
         hand (RobustSAM's idea, arXiv 2406.09627).
@@ -40,10 +41,11 @@ class RoughSettings:
     prototypes: bool = True
     gate: bool = True
     clicks: bool = True
+    channels: bool = True
     robust: bool = False
     check: bool = True
     judge: bool = True
-    windows: int = 24
+    windows: int = 40
 
     def told(self) -> dict[str, bool | int | float | str]:
         """What differs from the defaults, beside what a report tells anyway."""
@@ -57,4 +59,6 @@ class RoughSettings:
     @classmethod
     def self_training(cls, **others: Any) -> RoughSettings:
         """Plain self-training: the model's own answers, nothing that holds it."""
-        return cls(anchor=False, prototypes=False, gate=False, clicks=False, judge=False, **others)
+        return cls(
+            anchor=False, prototypes=False, gate=False, clicks=False, channels=False, judge=False, **others
+        )

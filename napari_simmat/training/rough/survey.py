@@ -32,12 +32,15 @@ class Survey:
     Attributes
     ----------
     looks : list of Look
-        Each image.
+        Each image, as the model sees it.
+    plain : list of Look
+        The same by the values of its channels alone.
     sizes : list of float
         About how long an object is in each image, in pixels of the frame.
     """
 
     looks: list[Look]
+    plain: list[Look]
     sizes: list[float]
 
 
@@ -47,7 +50,7 @@ def survey(anchor: AdaptedSam, scenes: RoughScenes, *, watch: Watch, device: tor
     side = anchor.sam.side
     window = min(WINDOW, side) if anchor.sam.encoder.flexible else side
     decoder = PromptDecoder(anchor.sam, products(device))
-    looks, sizes = [], []
+    looks, plain, sizes = [], [], []
     rng = np.random.default_rng(0)
     for scene, labels in enumerate(scenes.labels):
         watch.check()
@@ -57,6 +60,7 @@ def survey(anchor: AdaptedSam, scenes: RoughScenes, *, watch: Watch, device: tor
         with autocast(device):
             embedding = anchor.late(anchor.early(seen.x[None].to(device, memory_format=torch.channels_last)))
         looks.append(Look(labels.image.shape, _directions(embedding[0].float(), small)))
+        plain.append(Look(labels.image.shape, _directions(_values(seen.x), small)))
         told = [each.as_taught for each in seen.objects]
         if not told:
             sizes.append(side * _USUAL)
@@ -68,7 +72,7 @@ def survey(anchor: AdaptedSam, scenes: RoughScenes, *, watch: Watch, device: tor
         lengths = [_length(mask) for mask in found.masks[found.objects]]
         cell = LOW * side / window
         sizes.append(float(np.median(lengths)) * cell if lengths else side * _USUAL)
-    return Survey(looks, sizes)
+    return Survey(looks, plain, sizes)
 
 
 def _directions(embedding: Tensor, shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -76,6 +80,17 @@ def _directions(embedding: Tensor, shape: tuple[int, int]) -> NDArray[np.float32
     cells = embedding[:, :h, :w].permute(1, 2, 0)
     found: NDArray[np.float32] = F.normalize(cells - cells.mean((0, 1)), dim=2).cpu().numpy()
     return found
+
+
+def _values(x: Tensor) -> Tensor:
+    """Mean and spread (2 C, h, w) of the channels of a model input (C, H, W) in the embedding's cells, z-scored."""
+    height, width = (-(-n // STRIDE) * STRIDE for n in x.shape[1:])
+    x = F.pad(x[None], (0, width - x.shape[2], 0, height - x.shape[1]), mode="replicate")
+    mean = F.avg_pool2d(x, STRIDE)
+    spread = (F.avg_pool2d(x.square(), STRIDE) - mean.square()).clamp_min(0).sqrt()
+    values = torch.cat([mean, spread], 1)[0]
+    scale = values.flatten(1).std(1).clamp_min(1e-6)
+    return values / scale[:, None, None]
 
 
 def _length(mask: Tensor) -> int:

@@ -34,6 +34,8 @@ class View:
         The anchor's four answers to the user's prompts alone, and to those of the teacher.
     plain_scores, taught_scores : Tensor, (N, 4)
         Their predicted IoU.
+    likely : Tensor of bool, (N, h, w), optional
+        Masks by what the channels say (`napari_simmat.training.rough.channels`), where they say something.
     """
 
     window: RoughWindow
@@ -44,6 +46,7 @@ class View:
     taught: Tensor
     plain_scores: Tensor
     taught_scores: Tensor
+    likely: Tensor | None = None
 
     def anchor(self, *, is_taught: bool) -> tuple[Tensor, Tensor]:
         """The anchor's answers to one kind of prompts, and their predicted IoU."""
@@ -135,10 +138,21 @@ def valid_of(window: RoughWindow, shape: Sequence[int], device: torch.device) ->
 def turned(answers: Tensor, other: View, view: View) -> Tensor:
     """Answers (N, 4, h, w) in another view of the same window, as they look in this one."""
     height, width = other.window.cells
-    plain = other.window.place.back(answers[..., :height, :width])
+    return _mirrored(other.window.place.back(answers[..., :height, :width]), view)
+
+
+def in_view_of(masks: Tensor, view: View) -> Tensor:
+    """Masks (.., h, w) of a window without mirrors, as they look in this view of it."""
+    height, width = view.window.cells
+    if view.window.place.mirrors.count("both") % 2:
+        height, width = width, height
+    return _mirrored(masks[..., :height, :width], view)
+
+
+def _mirrored(plain: Tensor, view: View) -> Tensor:
     for axis in view.window.place.mirrors:
         plain = in_mirror(plain, axis)
-    found = torch.zeros_like(view.plain)
+    found = plain.new_zeros(*plain.shape[:-2], *view.plain.shape[-2:])
     height, width = view.window.cells
     found[..., :height, :width] = plain
     return found
