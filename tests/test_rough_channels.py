@@ -10,11 +10,15 @@ from tiny_vit_sam import small_vit
 
 from napari_simmat.images import as_image
 from napari_simmat.inference.frame import LOW
+from napari_simmat.inference.frozen import freeze
 from napari_simmat.models import Adapter
 from napari_simmat.training.rough import RoughLabels, RoughObject, RoughSettings, adapt_from_rough
+from napari_simmat.training.rough.belonging import Fit, better, fit_of, places_of
 from napari_simmat.training.rough.channels import with_likely
 from napari_simmat.training.rough.pseudo import believe
 from napari_simmat.training.rough.rough import prepare
+from napari_simmat.training.rough.survey import survey
+from napari_simmat.training.rough.windows import RoughScenes
 from napari_simmat.training.watch import Watch
 
 CPU = torch.device("cpu")
@@ -90,6 +94,31 @@ def test_they_can_be_left_out_and_do_something(tiny):
     untold = adapt_from_rough(labels, settings=RoughSettings(**settings, channels=False), base=tiny)[1]
     assert told.losses[0] != untold.losses[0]
     assert untold.options["channels"] is False
+
+
+def _fit(images, objects, base):
+    """How well prompts fit by the values of the channels alone."""
+    labels = [RoughLabels(image, objects) for image in images]
+    encoder = base.sam.encoder
+    start = Adapter.untrained(images, base=base)
+    scenes = RoughScenes(labels, start.profile, side=encoder.side, flexible=encoder.flexible)
+    anchor = start.build_merged(base.on(CPU))
+    freeze(anchor)
+    seen = survey(anchor, scenes, watch=Watch(None, None), device=CPU)
+    return fit_of(seen.plain, [places_of(each) for each in labels])
+
+
+def test_channels_alone_tell_whether_prompts_belong_to_their_images(tiny):
+    images = [balls(3, seed=seed) for seed in range(3)]
+    right = _fit(images, CLICKS, tiny)
+    assert not right.is_refused
+    assert right.likeness > 0.8
+    beside = tuple(RoughObject(points=((y, x),)) for y, x in ((60, 75), (120, 5), (64, 4), (4, 150)))
+    wrong = _fit(images, beside, tiny)
+    assert wrong.is_refused
+    assert better(wrong, right) is right
+    assert better(right, wrong) is right
+    assert better(right, Fit(0.5, None)) is right
 
 
 # ------------------------------------------------------------- two witnesses

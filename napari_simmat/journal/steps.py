@@ -257,8 +257,8 @@ class Step:
 def digest_of(values: Iterable[Any]) -> str:
     """Hash of a row of a table: 32 hexadecimal digits."""
     parts = [value if isinstance(value, bytes) else repr(value).encode() for value in values]
-    lengths = ",".join(str(len(part)) for part in parts)
-    return hashlib.blake2b(b"".join([lengths.encode(), b":", *parts]), digest_size=16).hexdigest()
+    lengths = ",".join(map(str, map(len, parts)))
+    return hashlib.blake2b(b"".join((lengths.encode(), b":", *parts)), digest_size=16).hexdigest()
 
 
 def fold(steps: Iterable[Step]) -> tuple[list[Step], list[Step]]:

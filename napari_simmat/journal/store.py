@@ -204,22 +204,24 @@ class Store:
         if not self._is_begun:
             return found
         rows = list(_each(self._connection, "steps", _STEP))
-        mine = [row for row in rows if row[0] == identity]
-        states = self._states_of(mine, found)
-        for row in mine:
-            step = _from_row(row, states, found)
+        mine = [(row, _told(row)) for row in rows if row[0] == identity]
+        states = self._states_of([told for _, told in mine])
+        for row, told in mine:
+            step = None if told is None else _from_told(row, told, states, found)
             if step is not None:
                 found.steps.append(step)
+            else:
+                found.lost += 1
         if rows:  # numbers are given one by one: a gap is a step that was there
             numbers = [int(row[1]) for row in rows]
             found.lost += max(numbers) - min(numbers) + 1 - len(numbers)
         return found
 
-    def _states_of(self, rows: Iterable[tuple[Any, ...]], found: Reading) -> dict[str, ObjectState]:
+    def _states_of(self, told: Iterable[Any]) -> dict[str, ObjectState]:
         wanted = set[str]()
-        for row in rows:
+        for each in told:
             with suppress(ValueError, TypeError, KeyError):
-                for pair in json.loads(row[4])["changes"]:
+                for pair in each["changes"]:
                     wanted.update(key for key in pair if key is not None)
         states = {}
         for key, *values in self._rows_of_states(wanted):
@@ -331,13 +333,23 @@ def _to_row(identity: str, step: Step) -> tuple[Any, ...]:
     return (*values, digest_of(values))
 
 
-def _from_row(row: tuple[Any, ...], states: dict[str, ObjectState], found: Reading) -> Step | None:
+def _told(row: tuple[Any, ...]) -> Any:
+    """What a row of a step says, None if it is damaged."""
     image, number, kind, time, body, digest = row
     if digest != digest_of((number, image, kind, time, body)):
-        found.lost += 1
         return None
     try:
-        told = json.loads(body)
+        return json.loads(body)
+    except (ValueError, TypeError):
+        return None
+
+
+def _from_told(
+    row: tuple[Any, ...], told: Any, states: dict[str, ObjectState], found: Reading
+) -> Step | None:
+    """The step of a row that says this, None if that is no step."""
+    _, number, kind, time, *_ = row
+    try:
         changes = []
         for pair in told["changes"]:
             if any(key is not None and key not in states for key in pair):
@@ -359,5 +371,4 @@ def _from_row(row: tuple[Any, ...], states: dict[str, ObjectState], found: Readi
             number,
         )
     except (ValueError, TypeError, KeyError):
-        found.lost += 1
         return None
