@@ -98,7 +98,7 @@ def test_they_can_be_left_out_and_do_something(tiny):
 
 def _fit(images, objects, base):
     """How well prompts fit by the values of the channels alone."""
-    labels = [RoughLabels(image, objects) for image in images]
+    labels = [RoughLabels(image, own) for image, own in zip(images, objects, strict=True)]
     encoder = base.sam.encoder
     start = Adapter.untrained(images, base=base)
     scenes = RoughScenes(labels, start.profile, side=encoder.side, flexible=encoder.flexible)
@@ -110,11 +110,12 @@ def _fit(images, objects, base):
 
 def test_channels_alone_tell_whether_prompts_belong_to_their_images(tiny):
     images = [balls(3, seed=seed) for seed in range(3)]
-    right = _fit(images, CLICKS, tiny)
+    right = _fit(images, [CLICKS] * 3, tiny)
     assert not right.is_refused
     assert right.likeness > 0.8
-    beside = tuple(RoughObject(points=((y, x),)) for y, x in ((60, 75), (120, 5), (64, 4), (4, 150)))
-    wrong = _fit(images, beside, tiny)
+    rng = np.random.default_rng(0)
+    anywhere = [tuple(RoughObject(points=((y, x),)) for y, x in rng.uniform(4, 124, (4, 2))) for _ in images]
+    wrong = _fit(images, anywhere, tiny)
     assert wrong.is_refused
     assert better(wrong, right) is right
     assert better(right, wrong) is right
