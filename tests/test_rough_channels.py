@@ -78,6 +78,15 @@ def test_boxes_alone_say_enough_and_nothing_outside_of_them_is_likely(tiny):
                     assert not mask.numpy()[shown.known == 0].any()
 
 
+def test_a_box_takes_nothing_from_objects_that_were_clicked_on(tiny):
+    mixed = (*CLICKS, RoughObject(box=(56, 66, 70, 84)))
+    for views in _windows(balls(3), mixed, tiny):
+        height, width = views[0].window.cells
+        for shown, mask in zip(views[0].window.objects, views[0].likely, strict=True):
+            if shown.box is None:
+                assert iou(mask[:height, :width].numpy(), _truth(views[0], 1 + shown.number)) > 0.5
+
+
 def test_the_same_seed_gives_the_same_masks_and_windows_without_objects_do_no_harm(tiny):
     windows = _windows(balls(3), CLICKS, tiny)
     again = with_likely(windows, seed=0, watch=Watch(None, None), device=CPU)

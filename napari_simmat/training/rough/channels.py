@@ -232,19 +232,20 @@ def _agreed(window: _Window, likely: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _own_cells(shown: Sequence[Shown], known: Tensor, valid: Tensor) -> Tensor:
-    """Cells (N, h, w) that may be an object's: not known to be something else, nearer to it than to the others."""
+    """Cells (N, h, w) that may be an object's: not known to be something else, and nearer to its points than to others'.
+
+    A box or an outline says itself how far an object goes, so such objects take nothing from others.
+    """
     rows, columns = np.indices(known.shape[1:])
-    distances = []
-    for each in shown:
-        positive = [p for p, sign in zip(each.points, each.signs, strict=True) if sign]
-        if each.box is not None:  # it says itself how far the object goes
-            distances.append(np.zeros(known.shape[1:]))
-            continue
-        cells = [((y + 0.5) / LOW - 0.5, (x + 0.5) / LOW - 0.5) for y, x in positive]
-        distances.append(np.min([np.hypot(rows - y, columns - x) for y, x in cells], axis=0))
-    nearest = np.min(distances, axis=0)
-    own = torch.from_numpy(np.stack([d <= nearest for d in distances]))
-    return own & (known != 0) & valid
+    distances = np.full(known.shape, np.inf)
+    for k, each in enumerate(shown):
+        if each.box is None:
+            positive = [p for p, sign in zip(each.points, each.signs, strict=True) if sign]
+            cells = [((y + 0.5) / LOW - 0.5, (x + 0.5) / LOW - 0.5) for y, x in positive]
+            distances[k] = np.min([np.hypot(rows - y, columns - x) for y, x in cells], axis=0)
+    nearest = distances.min(axis=0)
+    has_box = np.array([each.box is not None for each in shown])[:, None, None]
+    return torch.from_numpy((distances <= nearest) | has_box) & (known != 0) & valid
 
 
 def _together(told: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[np.bool_]:
