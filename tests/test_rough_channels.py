@@ -69,13 +69,21 @@ def test_channels_that_say_nothing_are_not_asked(tiny):
     assert all(view.likely is None for views in _windows(image, CLICKS, tiny) for view in views)
 
 
-def test_boxes_alone_say_enough_and_nothing_outside_of_them_is_likely(tiny):
+def test_boxes_without_clicks_are_no_second_witness(tiny):
     boxes = tuple(RoughObject(box=(y - r, x - r, y + r, x + r)) for y, x, r in BALLS.values())
-    for views in _windows(balls(3), boxes, tiny):
+    assert all(view.likely is None for views in _windows(balls(3), boxes, tiny) for view in views)
+
+
+def test_nothing_outside_of_a_box_is_likely(tiny):
+    boxed = tuple(
+        RoughObject(points=((y, x),), box=(y - r / 2, x - r / 2, y + r / 2, x + r / 2))
+        for y, x, r in BALLS.values()
+    )
+    for views in _windows(balls(3), boxed, tiny):
         for view in views:
-            if view.likely is not None:
-                for shown, mask in zip(view.window.objects, view.likely, strict=True):
-                    assert not mask.numpy()[shown.known == 0].any()
+            for shown, mask in zip(view.window.objects, view.likely, strict=True):
+                assert mask.any()
+                assert not mask.numpy()[shown.known == 0].any()
 
 
 def test_a_box_takes_nothing_from_objects_that_were_clicked_on(tiny):
@@ -177,3 +185,19 @@ def test_what_the_model_does_not_see_as_an_object_is_what_the_channels_say():
     assert found.answered.tolist() == [False]  # so it is no answer to be held to
     trusting = _believe([large] * 4, [[large] * 4], likely, gate=False)
     assert torch.equal(trusting.masks[0], large)
+
+
+def test_where_the_channels_say_no_more_than_the_user_the_model_is_the_only_witness():
+    answer, clicked, nothing = _square(4, 12), _square(0, 0), _square(0, 0)
+    clicked[8, 8] = True
+    for likely in (clicked, nothing):
+        found = _believe([answer] * 4, [[answer] * 4], likely)
+        assert torch.equal(found.masks[0], answer)
+        assert found.answered.tolist() == [True]
+
+
+def test_the_models_own_answer_is_told_whatever_is_believed():
+    large, likely = _square(0, 16), _square(5, 11)
+    found = _believe([large] * 4, [[large] * 4], likely)
+    assert torch.equal(found.masks[0], likely)
+    assert torch.equal(found.own[0], large)  # so it is seen where the model drifts to

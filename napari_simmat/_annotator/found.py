@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,23 +50,6 @@ def open_book(
     image: MultiChannelImage, journal: Journal | None, *, on_problem: Callable[[str], None]
 ) -> Found:
     """Read what the journal knows of an image; slow, for any thread."""
-    with _no_collections():
-        return _read_book(image, journal, on_problem)
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Nothing of what is read is garbage: looking for some, again and again, takes a fifth of the time."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
-def _read_book(image: MultiChannelImage, journal: Journal | None, on_problem: Callable[[str], None]) -> Found:
     if journal is None:
         return Found(ObjectBook(image, Story(), log=Log(row_of(image), Story(), None), on_problem=on_problem))
     project, problem = journal.project(image), ""

@@ -94,14 +94,12 @@ class Rough(Interactive):
         believing = partial(believe, gate=settings.gate, choose=settings.clicks, likely=likely)
         use = believing(answers > 0, sure, known, elsewhere, valid)
         first, firstly = (each[chosen] for each in view.anchor(is_taught=settings.clicks))
+        # Without channels the anchor is believed by itself, as it always was.
         fixed = (
-            []
-            if likely is None
-            else [turned(sample.views[k].taught, sample.views[k], view)[chosen] for k in others]
+            [] if likely is None else [turned(sample.views[k].taught, sample.views[k], view) for k in others]
         )
-        anchor = believing(first, firstly, known, fixed, valid)
-        both = anchor.answered & use.answered
-        self._drift.note(overlap(use.masks & valid, anchor.masks & valid)[both])
+        anchor = believing(first, firstly, known, [each[chosen] for each in fixed], valid)
+        self._drift.note(overlap(use.own & valid, anchor.own & valid)[anchor.answered])
 
         cells, targets = use.cells.float(), use.masks.float()
         trusted = use.objects.float()

@@ -105,6 +105,8 @@ def fit_of(looks: Sequence[Look], places: Sequence[NDArray[np.float64]], *, seed
     for _ in range(_TRIALS):
         if len(looks) >= _TO_EXCHANGE:
             order = rng.permutation(len(looks))
+            while (order == np.arange(len(looks))).all():  # no exchange at all
+                order = rng.permutation(len(looks))
             moved = [places[int(k)] for k in order]
         else:
             moved = [_moved(each, rng) for each in places]

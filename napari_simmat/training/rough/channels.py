@@ -3,7 +3,7 @@
 A model that has never seen a sensor draws doubtful masks of what it shows, but the sensor's own numbers tell things
 apart: leaves are bright in the near infrared, glass polarizes. So it is learnt from the clicks which values objects
 have, a linear rule on each cell of the decoder's masks (mean and spread of every channel there, and the mean around it;
-logistic regression, clicks against cells of which nothing is known, both with half of the weight). What it takes for an
+logistic regression, clicks against cells that nobody clicked on, both with half of the weight). What it takes for an
 object, is nearest to its click and hangs together with it is the object's *likely* mask. Twice the rule is learnt anew,
 from the masks that came of it, as in expectation maximisation. All is learnt from prompts alone.
 
@@ -126,16 +126,18 @@ def with_likely(
         Where the masks go.
     """
     seen = [_Window(views) for views in windows if len(views[0].window.objects)]
-    if not seen or told_by_channels(seen, seed) < LEAST_TOLD:
+    if not seen or not do_channels_tell(seen, seed):
         return [list(views) for views in windows]
     rng = np.random.default_rng((seed, 2))
     objects = [each.clicked.any(0) for each in seen]
     others = [each.elsewhere for each in seen]
     likely: list[Tensor] = []
-    for _ in range(1 + _ROUNDS):
+    for number in range(1 + _ROUNDS):
         watch.check()
         rule = _learnt(seen, objects, others, rng)
         likely = [each.likely(rule) for each in seen]
+        if number == _ROUNDS:
+            break
         objects, others = [], []
         for each, masks in zip(seen, likely, strict=True):
             believed, any_answer = _agreed(each, masks)
@@ -160,17 +162,19 @@ def cell_values(x: Tensor, shape: tuple[int, int]) -> Tensor:
     The mean of each channel in the cell, its standard deviation there, and the mean of the cells around.
     """
     x = x.float().cpu()
-    x = F.pad(x, (0, shape[1] * LOW - x.shape[2], 0, shape[0] * LOW - x.shape[1]))
-    mean = F.avg_pool2d(x[None], LOW)
-    spread = (F.avg_pool2d(x[None].square(), LOW) - mean.square()).clamp_min(0).sqrt()
+    beyond = (0, shape[1] * LOW - x.shape[2], 0, shape[0] * LOW - x.shape[1])
+    x = F.pad(x[None], beyond, mode="replicate")
+    mean = F.avg_pool2d(x, LOW)
+    spread = (F.avg_pool2d(x.square(), LOW) - mean.square()).clamp_min(0).sqrt()
     around = F.avg_pool2d(mean, _AROUND, 1, _AROUND // 2, count_include_pad=False)
     return torch.cat([mean, spread, around], 1)[0]
 
 
-def told_by_channels(seen: Sequence[_Window], seed: int) -> float:
-    """How often a click has a higher value than a random cell, by rules learnt from the clicks on other objects.
+def do_channels_tell(seen: Sequence[_Window], seed: int) -> bool:
+    """Whether a click has a higher value than a random cell often enough, by rules learnt from clicks on other objects.
 
-    0.5 is chance, and what is said where there are too few clicks to tell.
+    By chance it has in half of the cases, give or take 0.29 for one object and less for the mean of several, so that two
+    standard deviations are asked for where there are few; of fewer than four objects nothing can be told.
     """
     rng = np.random.default_rng((seed, 3))
     clicked = {
@@ -180,10 +184,10 @@ def told_by_channels(seen: Sequence[_Window], seed: int) -> float:
         if bool(cells.any())
     }
     if len(clicked) < _LEAST_CLICKS:
-        return 0.5
+        return False
     order = rng.permutation(len(clicked))
     part = {key: int(k) % _FOLDS for key, k in zip(sorted(clicked), order, strict=True)}
-    shares: list[float] = []
+    shares: dict[tuple[int, int], list[float]] = {key: [] for key in clicked}
     for fold in range(_FOLDS):
         judges = [
             torch.tensor([part.get((each.scene, shown.number)) == fold for shown in each.shown])
@@ -198,10 +202,12 @@ def told_by_channels(seen: Sequence[_Window], seed: int) -> float:
         for each, judging in zip(seen, judges, strict=True):
             value = rule(each.values)
             elsewhere = value[each.elsewhere]
-            for cells in each.clicked[judging]:
-                if bool(cells.any()) and len(elsewhere):
-                    shares.append(float((value[cells].mean() > elsewhere).float().mean()))
-    return float(np.mean(shares)) if shares else 0.5
+            for shown, cells, is_judged in zip(each.shown, each.clicked, judging, strict=True):
+                if is_judged and bool(cells.any()) and len(elsewhere):
+                    share = float((value[cells].mean() > elsewhere).float().mean())
+                    shares[each.scene, shown.number].append(share)
+    of_each = [float(np.mean(own)) for own in shares.values() if own]
+    return bool(of_each) and float(np.mean(of_each)) >= max(LEAST_TOLD, 0.5 + 0.6 / len(of_each) ** 0.5)
 
 
 def _learnt(

@@ -7,7 +7,8 @@ believed, however sure the model is of it. Then it is one of the others, the lik
 Where the channels say what an object is like (`channels`), they are a second witness: of the four that answer is taken
 that has most in common with the object's likely mask, and cell by cell it is put to the vote with the answer in the
 other view and the likely mask. An object of which no answer has half in common with its likely mask is one that the
-model does not see as such; then the likely mask is believed.
+model does not see as such; then the likely mask is believed. Where the channels say no more of an object than the user
+did, the model is the only witness.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class Believed:
         Mean IoU with the other views, or the IoU with the likely mask where there is one.
     answered : Tensor of bool, (N,)
         Of which objects an answer of the model is believed.
+    own : Tensor of bool, (N, h, w)
+        The model's answer that is nearest to what is believed, as it is.
     """
 
     masks: Tensor
@@ -43,6 +46,7 @@ class Believed:
     objects: Tensor
     agreement: Tensor
     answered: Tensor
+    own: Tensor
 
 
 def believe(
@@ -71,7 +75,8 @@ def believe(
     valid : Tensor of bool, (h, w)
         Cells that show the image.
     gate : bool
-        Whether objects on which views disagree, or that break what the user said, are left out.
+        Whether objects on which views disagree, or that break what the user said, are left out (where the channels say
+        something: believed as these say).
     choose : bool
         Whether one of the four is chosen and what the user said is written over it; else the single mask as it is.
     likely : Tensor of bool, (N, h, w), optional
@@ -79,36 +84,51 @@ def believe(
     """
     answers = answers & valid
     others = [other & valid for other in others]
-    if choose and likely is not None:
-        return _told_twice(answers, scores, known, others, valid, likely & valid, gate=gate)
-    agreement = torch.stack([overlap(answers, other) for other in others]).mean(0) if others else None
-    if agreement is None:
-        agreement = answers.new_ones(answers.shape[:2], dtype=torch.float32)
-    broken = violation(answers, known)
+    found = _by_the_model(answers, scores, known, others, gate=gate, choose=choose)
     if not choose:
-        single = answers[:, 0]
-        some = single.flatten(1).any(1)
-        return Believed(single, valid.expand_as(single), some, agreement[:, 0], some)
+        single, believed, agreed, answered = found
+        return Believed(single, valid.expand_as(single), believed, agreed, answered, single)
+    own = found[0]
+    if likely is not None:
+        likely = likely & valid
+        told = (likely & (known != 1)).flatten(1).any(1)  # else the channels say no more than the user did
+        twice = _by_two_witnesses(answers, scores, known, others, likely, gate=gate)
+        own = torch.where(told[:, None, None], twice[-1], own)
+        found = tuple(
+            torch.where(told.view(-1, *[1] * (new.ndim - 1)), new, old)
+            for new, old in zip(twice[:-1], found, strict=True)
+        )
+    masks, believed, agreed, answered = found
+    contested = (masks & believed[:, None, None]).sum(0) > 1
+    cells = valid & ~(contested & masks)
+    cells, masks = cells | (known >= 0), torch.where(known >= 0, known == 1, masks)
+    return Believed(masks, cells & valid, believed, agreed, answered, own)
+
+
+def _by_the_model(
+    answers: Tensor, scores: Tensor, known: Tensor, others: list[Tensor], *, gate: bool, choose: bool
+) -> tuple[Tensor, ...]:
+    """Masks, which are believed, how far views agree, and which are the model's: all that are believed."""
+    agreement = answers.new_ones(answers.shape[:2], dtype=torch.float32)
+    if others:
+        agreement = torch.stack([overlap(answers, other) for other in others]).mean(0)
+    if not choose:
+        some = answers[:, 0].flatten(1).any(1)
+        return answers[:, 0], some, agreement[:, 0], some
+    broken = violation(answers, known)
     best = _best(answers, scores, agreement, broken)
     rows = torch.arange(len(answers), device=answers.device)
     masks, agreed, broke = answers[rows, best], agreement[rows, best], broken[rows, best]
     believed = masks.flatten(1).any(1)
     if gate:
         believed = believed & (agreed >= LEAST_AGREEMENT) & (broke == 0)
-    return _written_over(masks, known, valid, believed, agreed, believed)
+    return masks, believed, agreed, believed
 
 
-def _told_twice(
-    answers: Tensor,
-    scores: Tensor,
-    known: Tensor,
-    others: list[Tensor],
-    valid: Tensor,
-    likely: Tensor,
-    *,
-    gate: bool,
-) -> Believed:
-    """What to learn where the channels are a second witness."""
+def _by_two_witnesses(
+    answers: Tensor, scores: Tensor, known: Tensor, others: list[Tensor], likely: Tensor, *, gate: bool
+) -> tuple[Tensor, ...]:
+    """The same where the channels say something, and at the end the model's own answer to this view."""
     rows = torch.arange(len(answers), device=answers.device)
     witnesses, alike, kept = [], [], []
     for found in (answers, *others):
@@ -121,21 +141,11 @@ def _told_twice(
     if others:
         votes = torch.stack([*witnesses, likely]).sum(0)
         voted = 2 * votes > len(witnesses) + 1
-    best_alike = torch.where(torch.stack(kept), torch.stack(alike), torch.zeros_like(alike[0])).amax(0)
-    answered = best_alike >= LEAST_AGREEMENT if gate else torch.ones_like(kept[0])
+    agreed = torch.where(torch.stack(kept), torch.stack(alike), torch.zeros_like(alike[0])).amax(0)
+    answered = agreed >= LEAST_AGREEMENT if gate else torch.ones_like(kept[0])
     masks = torch.where(answered[:, None, None], voted, likely)
     believed = masks.flatten(1).any(1)
-    return _written_over(masks, known, valid, believed, best_alike, answered & believed)
-
-
-def _written_over(
-    masks: Tensor, known: Tensor, valid: Tensor, believed: Tensor, agreed: Tensor, answered: Tensor
-) -> Believed:
-    """With what the user said, and without the cells that two objects claim."""
-    contested = (masks & believed[:, None, None]).sum(0) > 1
-    cells = valid & ~(contested & masks)
-    cells, masks = cells | (known >= 0), torch.where(known >= 0, known == 1, masks)
-    return Believed(masks, cells & valid, believed, agreed, answered)
+    return masks, believed, agreed, answered & believed, witnesses[0]
 
 
 def _best(answers: Tensor, scores: Tensor, agreement: Tensor, broken: Tensor) -> Tensor:
