@@ -15,6 +15,7 @@ from napari_simmat.annotator import Annotator
 from napari_simmat.errors import SimmatError
 from napari_simmat.images import open_image
 from napari_simmat.journal import Journal
+from napari_simmat.journal.project import RESERVE_BYTES
 
 SESSION = (
     "click",
@@ -105,8 +106,9 @@ def test_a_session_that_ends_with_a_full_disk_loses_nothing_if_the_users_folder_
     for _ in range(300):  # more than the reserve holds
         act(annotator, "brush", rng, disk)
         act(annotator, "accept", rng, disk)
-        if annotator.trouble:
+        if annotator.book.log.project.unwritten:
             break
+    assert "safe in" in annotator.trouble
     for kind in SESSION[:6]:
         act(annotator, kind, rng, disk)
     wanted = state(annotator)
@@ -117,7 +119,7 @@ def test_a_session_that_ends_with_a_full_disk_loses_nothing_if_the_users_folder_
     again.close()
 
 
-def test_the_reserve_is_given_up_before_anything_is_told(disk, tmp_path, monkeypatch):
+def test_the_reserve_is_given_up_first_which_is_told_until_there_is_space_again(disk, tmp_path, monkeypatch):
     monkeypatch.setenv("NAPARI_SIMMAT_HOME", str(tmp_path / "home"))
     annotator = Annotator(open_image(disk / "balls.tif", channel_axis=0), journal=Journal())
     rng = np.random.default_rng(4)
@@ -126,6 +128,10 @@ def test_the_reserve_is_given_up_before_anything_is_told(disk, tmp_path, monkeyp
     fill(disk)
     for kind in SESSION[1:6]:
         act(annotator, kind, rng, disk)
-    assert annotator.trouble == ""
+    assert "the disk is full; gestures are written into the last space" in annotator.trouble
     assert not annotator.book.log.project.unwritten
+    (disk / "ballast").unlink()
+    assert annotator.try_writing_again()
+    assert annotator.trouble == ""
+    assert (annotator.project_folder / "reserve").stat().st_size == RESERVE_BYTES
     annotator.close()

@@ -539,6 +539,9 @@ def test_objects_of_an_earlier_session_come_back(open_panel, journal):
     np.testing.assert_array_equal(second.layer.data, labels)
     assert "1 object of earlier sessions came back" in second.said
     assert not second.panel.resume.isVisible()
+    plot = second.panel.browser.plot
+    second.until(lambda: len(plot.objects) == 1)
+    assert plot.objects[0].colour == pytest.approx(tuple(second.layer.get_color(1)[:3]))
 
 
 def test_a_stack_of_channels_in_napari_asks_for_the_channel_axis(open_panel):

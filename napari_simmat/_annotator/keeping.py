@@ -28,7 +28,7 @@ class Keeping(Session):
     found = Signal(object)  # Found: work of an earlier session that waits for `resume` or `start_empty`
     brought = Signal(int)  # number of objects of a former content of the file that were taken over
     history_changed = Signal()  # what can be undone and redone is something else
-    trouble_changed = Signal(str)  # what keeps gestures from being written; "" when all are
+    trouble_changed = Signal(str)  # what keeps gestures from being written, or soon will; "" when all is well
 
     def _open(self, image: MultiChannelImage) -> None:
         journal, books = self._journal, dict(self._books)
@@ -152,11 +152,12 @@ class Keeping(Session):
 
     def try_writing_again(self) -> bool:
         """Write what could not be written so far; True if all is on disk then."""
-        for project in self._journal.projects if self._journal is not None else ():
-            if project.unwritten or project.trouble:
+        projects = self._journal.projects if self._journal is not None else []
+        for project in projects:
+            if project.unwritten or project.trouble or project.shortage:
                 project.try_again()
         self._tell_trouble()
-        return not self.trouble
+        return not any(project.trouble for project in projects)
 
     def close(self) -> list[str]:
         """Write everything that is left and give the projects free; nothing is to be done after this.
@@ -239,7 +240,8 @@ class Keeping(Session):
                     if book.log.project is project:
                         with suppress(ProjectError):
                             book.write_all()
-        trouble = next((project.trouble for project in projects if project.trouble), "")
+        told = [project.trouble for project in projects] + [project.shortage for project in projects]
+        trouble = next(filter(None, told), "")
         if trouble != self.trouble:
             self.trouble = trouble
             self.trouble_changed.emit(trouble)

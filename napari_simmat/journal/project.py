@@ -78,6 +78,8 @@ class Project:
         self.folder = folder
         self.trouble = ""
         """What keeps steps from being written, in one sentence; "" if all are."""
+        self.shortage = ""
+        """What will soon keep them from it: the reserve is in use; "" if it is whole."""
         self._refusal = ""  # why nothing may be written, "" if it may
         self._make_room = make_room
         self._lock = FileLock(folder / LOCK, thread_local=False)
@@ -346,11 +348,18 @@ class Project:
                 del self._pending[: len(items)]
 
     def _fill_reserve(self) -> None:
-        """Take some space that can be given back when there is no other; what goes wrong costs nothing."""
+        """Take some space that can be given back when there is no other; where there is none, `shortage` tells."""
         path = self.folder / RESERVE
-        with suppress(OSError):
+        self.shortage = ""
+        try:
             if not path.exists() or path.stat().st_size < RESERVE_BYTES:
                 path.write_bytes(bytes(RESERVE_BYTES))
+        except OSError as error:
+            if self._is_about_space(error):
+                self.shortage = (
+                    f"{self.folder}: the disk is full; gestures are written into the last space that was kept for "
+                    "them. Free some space."
+                )
 
     def _drop_store(self) -> None:
         if self._store is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from qtpy.QtWidgets import QFileDialog, QWidget
 
+from napari_simmat.annotator import Version
 from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.controller import Controller
 from napari_simmat.plugin.saving import ask_where_to_save
@@ -86,8 +87,10 @@ class ModelSection(Section):
             self._controller.save_adapter(path)
 
 
-def _describe(version: Any) -> str:
-    report = version.report
-    if report is None or report.held_out_after is None:
-        return str(version.name)
-    return f"{version.name} (IoU {report.held_out_before:.2f} → {report.held_out_after:.2f})"
+def _describe(version: Version) -> str:
+    """Its name, and what its last training was worth, which its card tells after a restart, too."""
+    runs = version.adapter.card.history
+    before, after = (runs[-1].held_out_before, runs[-1].held_out_after) if runs else (None, None)
+    if before is None or after is None:
+        return version.name
+    return f"{version.name} (IoU {before:.2f} → {after:.2f})"
