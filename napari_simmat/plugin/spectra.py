@@ -131,7 +131,9 @@ class Spectra(QObject):
         self._tell(self._chosen(objects))
 
     def _tell(self, chosen: list[int]) -> None:
-        self._listen_to(self._controller.stage.objects)  # objects of an earlier session come before their layer
+        self._listen_to(
+            self._controller.stage.objects
+        )  # objects of an earlier session come before their layer
         objects = self._controller.annotator.objects
         self.objects_changed.emit(
             tuple(
