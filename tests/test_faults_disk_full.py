@@ -15,7 +15,7 @@ from napari_simmat.annotator import Annotator
 from napari_simmat.errors import SimmatError
 from napari_simmat.images import open_image
 from napari_simmat.journal import Journal
-from napari_simmat.journal.project import RESERVE_BYTES
+from napari_simmat.journal.space import RESERVE_BYTES
 
 SESSION = (
     "click",

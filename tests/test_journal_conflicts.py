@@ -149,7 +149,7 @@ def test_an_adapter_that_could_not_be_written_comes_back_too(scene, monkeypatch)
     accept(annotator, 1)
     with monkeypatch.context() as patched:
         patched.setattr(Store, "append", full_for(scene.parent))
-        patched.setattr("napari_simmat.journal.project.Project._write_adapters", lambda self: None)
+        patched.setattr("napari_simmat.journal.adapter_files.AdapterFiles.write", lambda self: None)
         assert annotator.quick(steps=1).kept
         annotator.close()
     again = session(scene)

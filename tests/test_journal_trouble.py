@@ -15,8 +15,9 @@ from journals import accept, full_for, home, opened, scene, session  # noqa: F40
 
 from napari_simmat.annotator import Annotator
 from napari_simmat.journal import Change, Journal, ObjectState, Project, Step, Was, row_of
-from napari_simmat.journal.project import JOURNAL, PATIENCE_S, RESERVE
+from napari_simmat.journal.project import JOURNAL, PATIENCE_S
 from napari_simmat.journal.snapshots import KEPT, Snapshot, snapshots_of
+from napari_simmat.journal.space import RESERVE
 from napari_simmat.journal.store import Store
 
 

@@ -14,8 +14,9 @@ from pydantic import BaseModel, Field
 
 from napari_simmat.errors import AdapterError, ProjectError, SimmatError
 from napari_simmat.folders import PROJECT_SUFFIX, data_folder
+from napari_simmat.journal.claim import LOCK
 from napari_simmat.journal.places import places
-from napari_simmat.journal.project import JOURNAL, LOCK, Project
+from napari_simmat.journal.project import JOURNAL, Project
 from napari_simmat.journal.snapshots import SUFFIX as SNAPSHOT
 from napari_simmat.journal.snapshots import Snapshot
 from napari_simmat.journal.store import Store

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -12,8 +13,10 @@ from napari_simmat.folders import PROJECT_SUFFIX, data_folder
 from napari_simmat.images import MultiChannelImage
 from napari_simmat.images.samples import sample_folders
 from napari_simmat.inference.kept import kept_embeddings
+from napari_simmat.journal.claim import LOCK
 from napari_simmat.journal.legacy import read_diary
-from napari_simmat.journal.project import Project, copy_of
+from napari_simmat.journal.project import Project
+from napari_simmat.journal.space import RESERVE
 from napari_simmat.journal.store import ImageRow
 from napari_simmat.journal.story import Story
 
@@ -54,7 +57,7 @@ class Journal:
             digest = hashlib.blake2b(os.fsencode(source), digest_size=4).hexdigest()
             ours = data_folder("projects") / f"{source.name}-{digest}{PROJECT_SUFFIX}"
             if beside.is_dir() and not ours.exists():
-                copy_of(beside, ours)
+                _copy(beside, ours)
             return ours
         return beside
 
@@ -113,3 +116,19 @@ def _make_room(folder: Path) -> None:
     with suppress(OSError):
         if kept is not None and kept.folder.stat().st_dev == folder.stat().st_dev:
             kept.clear()
+
+
+def _copy(theirs: Path, ours: Path) -> None:
+    """Begin a project with all that a read-only one holds; all of it, or nothing.
+
+    Raises
+    ------
+    OSError
+        It cannot be copied.
+    """
+    partial = ours.with_name(f".{ours.name}.{os.getpid()}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    left_out = shutil.ignore_patterns(LOCK, RESERVE, "*-shm")
+    shutil.copytree(theirs, partial, ignore=left_out, copy_function=shutil.copyfile)
+    partial.chmod(0o755)
+    os.replace(partial, ours)

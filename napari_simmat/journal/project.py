@@ -8,9 +8,6 @@ changed; a damaged file is put aside.
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
 import sqlite3
 import threading
 import time
@@ -20,16 +17,16 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import closing, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from napari_simmat.atomic import sync_folder, write_atomically
+from napari_simmat.atomic import sync_folder
 from napari_simmat.errors import ProjectError
-from napari_simmat.folders import PROJECT_SUFFIX
+from napari_simmat.journal.adapter_files import AdapterFiles
+from napari_simmat.journal.claim import NOT_READ, OTHERS_WORKED, Claim, TakenError
 from napari_simmat.journal.mark import read_mark, write_mark
 from napari_simmat.journal.mending import mend
 from napari_simmat.journal.places import note_place
 from napari_simmat.journal.reading import read_story
 from napari_simmat.journal.snapshots import SUFFIX, Snapshot
+from napari_simmat.journal.space import Reserve, is_about_space, reason_of
 from napari_simmat.journal.spare import Spare
 from napari_simmat.journal.steps import Step
 from napari_simmat.journal.store import ImageRow, NumberTakenError, Store
@@ -40,27 +37,7 @@ PATIENCE_S = 0.5
 """So long a gesture waits for the disk; then the window goes on, and says that it does."""
 
 SNAPSHOT_EVERY = 50
-RESERVE_BYTES = 1 << 20
-_LITTLE_BYTES = 1 << 16  # less than SQLite needs to begin with
-
-JOURNAL, RESERVE, LOCK = "journal.sqlite", "reserve", "lock"
-
-OTHERS_WORK = (
-    "The project {name} is open in another window, so this one only shows it; work there, or close it and open the image "
-    "here again."
-)
-OTHERS_WORKED = (
-    "Another window has worked on the project {name} meanwhile; open the image again to go on from there. Nothing was "
-    "changed."
-)
-NO_RIGHTS = "The project {name} may not be written to, so it is only shown; change its permissions, or copy the image."
-NOT_READ = (
-    "The project {name} could not be read, so nothing is written to it; open the image again when it can be."
-)
-
-
-class TakenError(ProjectError):
-    """Another window works on a project, or has worked on it."""
+JOURNAL = "journal.sqlite"
 
 
 class Project:
@@ -78,20 +55,17 @@ class Project:
         self.folder = folder
         self.trouble = ""
         """What keeps steps from being written, in one sentence; "" if all are."""
-        self.shortage = ""
-        """What will soon keep them from it: the reserve is in use; "" if it is whole."""
-        self._refusal = ""  # why nothing may be written, "" if it may
         self._make_room = make_room
-        self._lock = FileLock(folder / LOCK, thread_local=False)
+        self._claim = Claim(folder)
+        self._reserve = Reserve(folder)
         self._store: Store | None = None
         self._writer = Writer(f"journal {folder.name}")
         self._spare, self._spare_writer = Spare(folder), Writer(f"spare of {folder.name}")
+        self._adapters = AdapterFiles(folder, self._spare)
         self._waits_for: Future[object] | None = None
         self._disk = threading.RLock()  # held by whoever touches the disk: not for the window's thread
         self._state = threading.Lock()
         self._pending: list[tuple[ImageRow, Step]] = []
-        self._adapters: dict[str, Callable[[], bytes]] = {}
-        self._kept: set[str] = set()
         self._number = 0
         self._was_removed = False
 
@@ -100,7 +74,12 @@ class Project:
     @property
     def refusal(self) -> str:
         """Why nothing may be written, in one sentence; "" if it may, as far as that is known."""
-        return self._refusal
+        return self._claim.refusal
+
+    @property
+    def shortage(self) -> str:
+        """What will soon keep steps from being written, in one sentence: the reserve is in use; "" if it is whole."""
+        return self._reserve.shortage
 
     @property
     def exists(self) -> bool:
@@ -120,17 +99,17 @@ class Project:
         """
         try:
             with self._disk:
-                self._refusal = ""
+                self._claim.refusal = ""
                 problems: list[str] = []
                 if self.exists or self._spare.exists:
-                    problems = self._claim()
-                if self.unwritten and not self._refusal:
+                    problems = self._claim_and_mend()
+                if self.unwritten and not self.refusal:
                     self._writer.submit(self._write_pending)
                 return read_story(self.folder / JOURNAL, image, self._unwritten_of(image), problems)
         except (OSError, sqlite3.Error, ProjectError) as error:
-            self._refusal = NOT_READ.format(name=self.folder.name)
+            self._claim.refused(NOT_READ)
             raise ProjectError(
-                f"The project {self.folder} cannot be read ({self._reason(error)}); nothing in it was changed."
+                f"The project {self.folder} cannot be read ({reason_of(error, self.folder)}); nothing in it was changed."
             ) from error
 
     def mend(self) -> list[str]:
@@ -142,24 +121,24 @@ class Project:
             It cannot be read.
         """
         with self._disk:
-            return self._claim()
+            return self._claim_and_mend()
 
     def is_as_left(self) -> bool:
         """Whether a project that rested is ours again and nobody else has worked on it; for any thread."""
         with self._disk, suppress(OSError, sqlite3.Error, ProjectError):
-            if self._refusal:
+            if self.refusal:
                 return False
-            if self._lock.is_locked or not (self.exists or self._number):
+            if self._claim.is_held or not (self.exists or self._number):
                 return True
-            if self._take_lock():
+            if self._claim.take():
                 return self._last_on_disk() == self._number
         return False
 
-    def _claim(self) -> list[str]:
+    def _claim_and_mend(self) -> list[str]:
         """Take the lock, mend what is damaged, take over what waits elsewhere; a sentence for each thing to tell."""
-        if self._lock.is_locked and self._store is not None:
+        if self._claim.is_held and self._store is not None:
             return []
-        if not self._take_lock():
+        if not self._claim.take():
             return []
         problems = (
             mend(self.folder / JOURNAL, read_mark(self.folder)) if (self.folder / JOURNAL).exists() else []
@@ -170,19 +149,6 @@ class Project:
             in_memory = max((step.number for _, step in self._pending), default=0)
             self._number = max(self._number, last, in_memory)
         return problems
-
-    def _take_lock(self) -> bool:
-        """Whether this process may write; nothing is made but the lock's own file."""
-        try:
-            self.folder.mkdir(exist_ok=True)  # not its parents: they may be on a drive that is gone
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            self._refusal = OTHERS_WORK.format(name=self.folder.name)
-        except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-                raise
-            self._refusal = NO_RIGHTS.format(name=self.folder.name)
-        return not self._refusal
 
     def _last_on_disk(self) -> int:
         """The highest number that was ever given, as far as the disk tells."""
@@ -208,7 +174,7 @@ class Project:
                 return tell(store.read(identity))
         except (OSError, sqlite3.Error) as error:
             raise ProjectError(
-                f"The project {self.folder} cannot be read ({self._reason(error)}); nothing in it was changed."
+                f"The project {self.folder} cannot be read ({reason_of(error, self.folder)}); nothing in it was changed."
             ) from error
 
     # ---------------------------------------------------------------- writing
@@ -227,7 +193,7 @@ class Project:
             Another window works on this project, or it could not be read: nothing was written, and nothing is to be done.
         """
         self.refuse_if_read_only()
-        if not self._lock.is_locked and not self._pending:
+        if not self._claim.is_held and not self._pending:
             # Who has not got the lock yet is told before anything is done, unless the disk does not answer.
             with suppress(FutureTimeout, OSError, sqlite3.Error):
                 self._writer.submit(self._open_for_writing).result(PATIENCE_S)
@@ -247,8 +213,7 @@ class Project:
         ProjectError
             Another window works on this project, or it could not be read.
         """
-        if self._refusal:
-            raise TakenError(self._refusal)
+        self._claim.check()
 
     def try_again(self) -> bool:
         """Write what is still to be written; True if all is on disk then. Nobody waits twice for one answer."""
@@ -264,7 +229,7 @@ class Project:
         except FutureTimeout:
             self._keep_elsewhere("it does not answer")
         except Exception as error:  # whatever it is, the steps must not wait for it to be understood
-            self._keep_elsewhere(self._reason(error))
+            self._keep_elsewhere(reason_of(error, self.folder))
         return not self.trouble
 
     def take_removal(self) -> bool:
@@ -289,22 +254,18 @@ class Project:
             if self._store is not None and not self._store.is_in_place:
                 # Somebody removed the folder while it was open: SQLite would go on writing into a file without a name.
                 self._drop_store()
-                with suppress(OSError):
-                    self._lock.release()
-                self._lock = FileLock(self.folder / LOCK, thread_local=False)
-                self._kept.clear()
+                self._claim.begin_anew()
+                self._adapters.write_again()
                 self._was_removed = True
                 if self.exists:  # and somebody else has begun anew there
-                    self._refusal = OTHERS_WORKED.format(name=self.folder.name)
-                    raise TakenError(self._refusal)
+                    raise self._claim.refused(OTHERS_WORKED)
             if self._store is not None:
                 return self._store
-            if not self._lock.is_locked and not self._take_lock():
-                raise TakenError(self._refusal)
+            if not self._claim.is_held and not self._claim.take():
+                raise TakenError(self.refusal)
             if self._last_on_disk() > self._number:
-                self._refusal = OTHERS_WORKED.format(name=self.folder.name)
-                self._lock.release()
-                raise TakenError(self._refusal)
+                self._claim.release()
+                raise self._claim.refused(OTHERS_WORKED)
             if not (self.folder / JOURNAL).exists():
                 note_place(self.folder)
             self._store = Store(self.folder / JOURNAL)
@@ -319,47 +280,33 @@ class Project:
                 self._write_all()
             except (OSError, sqlite3.Error) as error:
                 self._drop_store()
-                if not self._is_about_space(error):
+                if not is_about_space(error, self.folder):
                     raise
                 if not self.trouble:
                     self._make_room(self.folder.parent)
-                (self.folder / RESERVE).unlink(missing_ok=True)
+                self._reserve.give_up()
                 self._write_all()
             if self._spare.exists:
                 # A drive that is well needs no second thread.
                 self._spare_writer.submit(self._leave_spare, last=True)
-        self._fill_reserve()
+        self._reserve.fill()
 
     def _write_all(self) -> None:
         while True:
             with self._state:
                 items = list(self._pending)
             store = self._open_for_writing()
-            self._write_adapters()
+            self._adapters.write()
             if not items:
                 return
             try:
                 store.append(items)
             except NumberTakenError:
-                self._refusal = OTHERS_WORKED.format(name=self.folder.name)
+                self._claim.refused(OTHERS_WORKED)
                 raise
             write_mark(self.folder, items[-1][1].number)
             with self._state:
                 del self._pending[: len(items)]
-
-    def _fill_reserve(self) -> None:
-        """Take some space that can be given back when there is no other; where there is none, `shortage` tells."""
-        path = self.folder / RESERVE
-        self.shortage = ""
-        try:
-            if not path.exists() or path.stat().st_size < RESERVE_BYTES:
-                path.write_bytes(bytes(RESERVE_BYTES))
-        except OSError as error:
-            if self._is_about_space(error):
-                self.shortage = (
-                    f"{self.folder}: the disk is full; gestures are written into the last space that was kept for "
-                    "them. Free some space."
-                )
 
     def _drop_store(self) -> None:
         if self._store is not None:
@@ -372,10 +319,11 @@ class Project:
         """Keep what cannot be written in the user's own folder, and say so."""
         with self._state:
             pending = list(self._pending)
-            adapters = {name: make for name, make in self._adapters.items() if name not in self._kept}
         where = "in memory only; free some space or save the labels elsewhere before you close the window"
         with suppress(Exception):
-            self._spare_writer.submit(lambda: self._spare.add(pending, adapters)).result(PATIENCE_S)
+            self._spare_writer.submit(lambda: self._spare.add(pending, self._adapters.waiting())).result(
+                PATIENCE_S
+            )
             where = f"safe in {self._spare.folder.parent}, and written there when that is possible"
         steps = "1 gesture is" if len(pending) == 1 else f"{len(pending)} gestures are"
         self.trouble = f"{self.folder} cannot be written ({reason}): {steps} {where}."
@@ -407,7 +355,7 @@ class Project:
                 f"others have been written to {self.folder} since."
             ]
         for fingerprint, path in self._spare.adapters().items():
-            self._adapters.setdefault(fingerprint, path.read_bytes)
+            self._adapters.keep(fingerprint, path.read_bytes)
         with self._state:
             there = {step.number for _, step in self._pending}
             self._pending += [item for item in new if item[1].number not in there]
@@ -421,11 +369,11 @@ class Project:
         def work() -> None:
             with self._state:
                 is_ahead = any(step.number <= snapshot.number for _, step in self._pending)
-            if not is_ahead and self._lock.is_locked:
+            if not is_ahead and self._claim.is_held:
                 with suppress(ProjectError):
                     snapshot.write(self.folder)
 
-        if not self._refusal:
+        if not self.refusal:
             self._writer.submit(work)
 
     # --------------------------------------------------------------- adapters
@@ -439,27 +387,11 @@ class Project:
         content : callable
             Gives the content of its file; called on another thread, and only if it is not there yet.
         """
-        with self._state:
-            self._adapters.setdefault(fingerprint, content)
+        self._adapters.keep(fingerprint, content)
 
     def adapter_path(self, fingerprint: str) -> Path:
         """Where an adapter that was in use is kept, or waits to be."""
-        path = self.folder / "adapters" / f"{fingerprint}.safetensors"
-        return path if path.exists() else self._spare.adapters().get(fingerprint, path)
-
-    def _write_adapters(self) -> None:
-        with self._state:
-            wanted = {name: make for name, make in self._adapters.items() if name not in self._kept}
-        for name, make in wanted.items():
-            path = self.folder / "adapters" / f"{name}.safetensors"
-            if not path.exists():
-                path.parent.mkdir(exist_ok=True)
-                try:
-                    write_atomically(path, make(), error=ProjectError)
-                except ProjectError as error:
-                    # As the operating system said it: a full disk is a full disk, whatever does not fit on it.
-                    raise (error.__cause__ or error) from None
-            self._kept.add(name)
+        return self._adapters.path(fingerprint)
 
     # ---------------------------------------------------------------- closing
 
@@ -484,7 +416,7 @@ class Project:
         self._spare_writer.finish()
         self._spare_writer.join(patience)
         if ended:
-            self._refusal = ""
+            self._claim.refusal = ""
         return self.trouble if self.unwritten and "in memory only" in self.trouble else ""
 
     def close(self, patience: float = 5.0) -> str:
@@ -498,48 +430,11 @@ class Project:
             with suppress(OSError, sqlite3.Error):
                 if (
                     self._store is None
-                    and self._lock.is_locked
+                    and self._claim.is_held
                     and journal.with_name(f"{JOURNAL}-wal").exists()
                 ):
                     self._store = Store(journal)  # who only reads cannot clear up after itself
             if self._store is not None:
                 self._store.close()
             self._store = None
-            with suppress(OSError):
-                self._lock.release()
-
-    # --------------------------------------------------------------- in words
-
-    def _is_about_space(self, error: BaseException) -> bool:
-        """Whether a disk or a quota is full."""
-        if isinstance(error, OSError):
-            return error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if "full" in str(error):
-            return True
-        with suppress(OSError):  # SQLite calls it an I/O error where its shared memory does not fit
-            return "I/O" in str(error) and shutil.disk_usage(self.folder).free < _LITTLE_BYTES
-        return False
-
-    def _reason(self, error: BaseException) -> str:
-        if self._is_about_space(error):
-            return "the disk is full"
-        return getattr(error, "strerror", None) or str(error).rstrip(".") or type(error).__name__
-
-
-def copy_of(theirs: Path, ours: Path) -> None:
-    """Begin a project with all that a read-only one holds; all of it, or nothing.
-
-    Raises
-    ------
-    OSError
-        It cannot be copied.
-    """
-    partial = ours.with_name(f".{ours.name}.{os.getpid()}.part")
-    shutil.rmtree(partial, ignore_errors=True)
-    left_out = shutil.ignore_patterns(LOCK, RESERVE, "*-shm")
-    shutil.copytree(theirs, partial, ignore=left_out, copy_function=shutil.copyfile)
-    partial.chmod(0o755)
-    os.replace(partial, ours)
-
-
-__all__ = ["PROJECT_SUFFIX", "Project", "TakenError", "copy_of"]
+            self._claim.release()
