@@ -283,7 +283,6 @@ def test_a_review_ranks_objects_until_they_are_others(image):
     assert {label for label, _ in review.doubts} == {1, 2}
     doubts = [doubt for _, doubt in review.doubts]
     assert doubts == sorted(doubts, reverse=True)
-    assert review.mean == pytest.approx(np.mean(doubts))
     annotator.name_objects([1], "ball")
     assert annotator.review is review
     annotator.erase(2)
@@ -294,10 +293,10 @@ def test_a_review_ranks_objects_until_they_are_others(image):
 def test_images_are_ranked_by_the_doubts_about_their_objects(image):
     annotator = Annotator(image)
     accept(annotator, 1, 2)
-    mean = annotator.ask_review().mean
+    mean = np.mean([doubt for _, doubt in annotator.ask_review().doubts])
     annotator.set_image(balls(seed=1))
     accept(annotator, 1)
-    only = annotator.ask_review().mean
+    only = np.mean([doubt for _, doubt in annotator.ask_review().doubts])
     empty = balls(seed=2)
     annotator.set_image(empty)
     heard = []

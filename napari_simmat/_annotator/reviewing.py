@@ -13,7 +13,7 @@ from napari_simmat._annotator.advising import Advising, stop_if
 from napari_simmat._annotator.jobs import Job, Progress
 from napari_simmat.errors import PromptError
 from napari_simmat.inference import Segmenter
-from napari_simmat.inference.doubt import Doubt, doubt_about, doubt_map
+from napari_simmat.inference.doubt import Doubt, doubt_map, doubts_about
 
 if TYPE_CHECKING:
     from napari_simmat._annotator.versions import Version
@@ -37,11 +37,6 @@ class Review:
     doubts: tuple[tuple[int, float], ...]
     layer: NDArray[np.float32]
 
-    @property
-    def mean(self) -> float:
-        """Mean doubt, by which images are ranked."""
-        return float(np.mean([doubt for _, doubt in self.doubts]))
-
 
 class Reviewing(Advising):
     """Says which objects to look at again."""
@@ -61,23 +56,20 @@ class Reviewing(Advising):
         """
         book, segmenter = self._need_book(), self._need_segmenter()
         self.sync_labels(book)
-        objects = [(label, note.window, note.crop) for label, note in book.in_order().items()]
+        labels = list(book.in_order())
+        objects = [(note.window, note.crop) for note in book.in_order().values()]
         if not objects:
             raise PromptError("There is no object to look at yet; accept one first.")
 
         def work(job: Job, progress: Progress) -> Review:
-            found: list[tuple[int, Doubt]] = []
-            for done, (label, window, crop) in enumerate(objects, 1):
+            found: list[Doubt] = []
+            for done, doubt in enumerate(doubts_about(segmenter, objects), 1):
                 stop_if(job)
-                mask = np.zeros(segmenter.image.shape, bool)
-                mask[window] = crop
-                found.append((label, doubt_about(segmenter, mask)))
+                found.append(doubt)
                 progress(done, len(objects), 0.0)
-            ranked = sorted(found, key=lambda each: -each[1].value)
-            return Review(
-                tuple((label, doubt.value) for label, doubt in ranked),
-                doubt_map([doubt for _, doubt in found], segmenter.image.shape),
-            )
+            values = [doubt.value for doubt in found]
+            ranked = sorted(zip(labels, values, strict=True), key=lambda each: -each[1])
+            return Review(tuple(ranked), doubt_map(found, segmenter.image.shape))
 
         def take(review: Review) -> None:
             self.review, self._review_of = review, self._what_is_reviewed()

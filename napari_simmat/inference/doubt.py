@@ -7,6 +7,7 @@ elsewhere in it and with boxes a little smaller and larger, on the embedding tha
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from napari_simmat.inference.frame import LOW, Frame
 from napari_simmat.inference.prompts import Prompt
 from napari_simmat.inference.segmenter import Segmenter
 
-__all__ = ["Doubt", "doubt_about", "doubt_map"]
+__all__ = ["Doubt", "doubt_about", "doubt_map", "doubts_about"]
 
 CLICKS = 10
 BOXES = 6
@@ -72,6 +73,16 @@ def doubt_about(
             logits.append(candidates.logits[candidates.shown])
             ious.append(_iou(candidates.mask(), mask))
     return Doubt(1.0 - float(np.mean(ious)), np.stack(logits), segmenter.frame)
+
+
+def doubts_about(
+    segmenter: Segmenter, objects: Iterable[tuple[tuple[slice, slice], NDArray[np.bool_]]]
+) -> Iterator[Doubt]:
+    """Ask for each of several objects, given by its bounding box and the mask in there."""
+    for window, crop in objects:
+        mask = np.zeros(segmenter.image.shape, bool)
+        mask[window] = crop
+        yield doubt_about(segmenter, mask)
 
 
 def doubt_map(doubts: list[Doubt], shape: tuple[int, int]) -> NDArray[np.float32]:
