@@ -10,11 +10,22 @@ import tempfile
 import pytest
 from screens import take_own_screen
 
+from napari_simmat.models import load_base_model
+
 # A test must find nothing that an earlier one left on disk, nor leave anything in the user's folders.
 os.environ["NAPARI_SIMMAT_EMBEDDINGS_MB"] = "0"
 _HOME = os.environ["NAPARI_SIMMAT_HOME"] = tempfile.mkdtemp(prefix="napari-simmat-tests-")
 
 _SCREEN = take_own_screen()
+
+QUICK_SIDE = 448
+"""Longest side at which the model sees images in tests, which is all that most of them need; a fifth of the time.
+
+Tests marked `full_size` have it see them as users do: what depends on resolution, on the model's own frame, or is
+compared with the command line.
+"""
+
+_FULL_SIDE = load_base_model().sam.encoder.side
 
 LONG = (
     "test_accuracy",
@@ -43,6 +54,13 @@ def pytest_collection_modifyitems(items):
     """Long files first; the others in the order of their names."""
     place = {name: number for number, name in enumerate(LONG)}
     items.sort(key=lambda item: place.get(item.path.stem, len(LONG)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Have the embedded model see images at the size that this test needs; before fixtures are made."""
+    encoder = load_base_model().sam.encoder
+    encoder.side = _FULL_SIDE if item.get_closest_marker("full_size") else QUICK_SIDE
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -325,6 +325,7 @@ def test_the_embedding_of_an_image_that_was_left_is_dropped(image):
     assert annotator.segmenter.image is other
 
 
+@pytest.mark.full_size
 def test_recorded_clicks_give_the_same_masks_from_python_and_the_command_line(image, journal, tmp_path):
     np.save(tmp_path / "balls.npy", image.data)
     annotator = Annotator(image, journal=journal)

@@ -116,12 +116,14 @@ def test_large_images_are_named_and_left_to_the_clicks(folder, monkeypatch, caps
     assert out.out.startswith("0 encoded")
 
 
+@pytest.mark.full_size
 def test_a_folder_that_is_too_small_for_all_is_said(folder, monkeypatch, capsys):
     monkeypatch.setenv(SIZE_VARIABLE, "9" if os.environ.get("NAPARI_SIMMAT_PRECISION") == "float32" else "5")
     assert run("embed", folder) == 0
     assert "so the first ones went again" in capsys.readouterr().err
 
 
+@pytest.mark.full_size
 @pytest.mark.parametrize(
     ("size", "arguments", "sentence"),
     [

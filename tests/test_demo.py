@@ -11,6 +11,8 @@ import pytest
 from napari_simmat.annotator import Annotator
 from napari_simmat.demo import Demo, objects_of
 
+pytestmark = pytest.mark.full_size
+
 pytest.importorskip("napari")
 
 needs_display = pytest.mark.skipif(

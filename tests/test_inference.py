@@ -16,6 +16,8 @@ from napari_simmat.inference import Frame, region_around
 from napari_simmat.inference.cache import EMBEDDINGS, EmbeddingCache
 from napari_simmat.inference.sight import OneSight
 
+pytestmark = pytest.mark.full_size
+
 
 def iou(a, b):
     return (a & b).sum() / (a | b).sum()

@@ -22,6 +22,8 @@ from napari_simmat.inference.close_up import (
 )
 from napari_simmat.inference.frame import LOW, Frame
 
+pytestmark = pytest.mark.full_size
+
 WHOLE = Frame((966, 1296))
 CLOSE = CloseUp((966, 1296), 1024, part=(100, 310, 369, 579))
 

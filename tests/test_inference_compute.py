@@ -30,6 +30,8 @@ from napari_simmat.inference.compute import (
 from napari_simmat.models import BaseModel
 from napari_simmat.training import Corrections, Settings, deep
 
+pytestmark = pytest.mark.full_size
+
 
 @pytest.fixture(autouse=True)
 def nobody_chose(monkeypatch):

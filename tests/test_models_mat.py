@@ -10,6 +10,8 @@ from napari_simmat.images import as_image
 from napari_simmat.models import MAT, Adapter, load_base_model
 from napari_simmat.models.mat import component_colours, principal_components, whitened
 
+pytestmark = pytest.mark.full_size
+
 SHAPE = (224, 192)
 
 

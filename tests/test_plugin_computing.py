@@ -42,6 +42,7 @@ def test_precision_and_threads_are_chosen_and_shown(open_panel):  # noqa: F811
     window.segment(*BALLS[1][:2])
 
 
+@pytest.mark.full_size  # a smaller one of a small image is not kept
 def test_what_is_kept_is_shown_and_cleared(open_panel):  # noqa: F811
     window = open_panel(layer_data(balls()))
     window.ready()

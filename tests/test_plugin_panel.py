@@ -123,6 +123,7 @@ def window(open_panel):
     return opened
 
 
+@pytest.mark.full_size
 def test_the_whole_job_with_mouse_and_keys(window, tmp_path, monkeypatch):
     window.segment(*BALLS[1][:2])
     assert iou(window.annotator.answer.mask, ball(1)) > 0.8
@@ -321,6 +322,7 @@ def test_a_click_beside_the_image_says_so(window):
     assert window.annotator.prompt.is_empty
 
 
+@pytest.mark.full_size
 def test_clicks_of_the_window_give_the_same_masks_from_python(window, journal):
     window.segment(*BALLS[1][:2])
     window.segment(40, 40)
@@ -464,6 +466,7 @@ def test_clicks_are_answered_while_it_learns(window):
     window.until(lambda: window.annotator.training is None)
 
 
+@pytest.mark.full_size
 def test_the_event_loop_runs_on_while_the_image_is_encoded(open_panel):
     window = open_panel()
     beats, threads = [], []

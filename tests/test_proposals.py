@@ -138,8 +138,9 @@ def test_learning_can_be_cancelled_and_needs_two_objects(segmenter):
         learn_to_propose([lesson_of(segmenter, labels_of(1))])
 
 
-def test_everything_finds_each_ball_once(segmenter):
-    found = everything(segmenter, grid=6)
+@pytest.mark.full_size
+def test_everything_finds_each_ball_once(image):
+    found = everything(Segmenter(image), grid=6)
     objects = [p for p in found if p.area < 2000]
 
     assert {n for n in BALLS if any(iou(whole(p), ball(n)) > 0.7 for p in objects)} == set(BALLS)

@@ -48,6 +48,8 @@ from napari_simmat.inference import Frame
 from napari_simmat.inference.sight import OneSight
 from napari_simmat.models import Adapter, load_base_model
 
+pytestmark = pytest.mark.full_size
+
 CPU = torch.device("cpu")
 TINY = {"repetitions": 1, "handful_size": 1, "deep_steps": 1, "quick_steps": 1}
 

@@ -218,6 +218,7 @@ def test_switched_off_an_adapter_leaves_the_answers_as_they_were_to_the_last_bit
     assert all(torch.equal(v, base[k]) for k, v in load_base_model().sam.state_dict().items())
 
 
+@pytest.mark.full_size
 def test_replay_keeps_what_a_second_round_of_other_objects_takes():
     """The first round teaches whole balls, the second one, in another picture, the upper half of each."""
     whole, upper = np.zeros(SHAPE, int), np.zeros(SHAPE, int)

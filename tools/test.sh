@@ -16,6 +16,9 @@ unset WAYLAND_DISPLAY WAYLAND_SOCKET
 export QT_QPA_PLATFORM=xcb LIBGL_ALWAYS_SOFTWARE=1 PYTHONUNBUFFERED=1
 # Two processes of one thread each, which grow to 5 GB each; what a file of tests sets up is made by one of them, once.
 export OMP_NUM_THREADS=1
+# Many tests start processes, each of which would compile the package anew.
+unset PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX="$VENV/pycache"
 cores="$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)"
 workers=$((cores < 2 ? 1 : 2))
 xvfb-run --auto-servernum --server-args="-screen 0 1600x1200x24" \
