@@ -21,8 +21,8 @@ _SCREEN = take_own_screen()
 QUICK_SIDE = 448
 """Longest side at which the model sees images in tests, which is all that most of them need; a fifth of the time.
 
-Tests marked `full_size` have it see them as users do: what depends on resolution, on the model's own frame, or is
-compared with the command line.
+It is that of a draft, so there is no difference between the two. Tests marked `full_size` have it see them as users do:
+what depends on resolution or drafts, on the model's own frame, or is compared with the command line.
 """
 
 _FULL_SIDE = load_base_model().sam.encoder.side
@@ -59,8 +59,9 @@ def pytest_collection_modifyitems(items):
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """Have the embedded model see images at the size that this test needs; before fixtures are made."""
-    encoder = load_base_model().sam.encoder
-    encoder.side = _FULL_SIDE if item.get_closest_marker("full_size") else QUICK_SIDE
+    base = load_base_model()
+    for model in (base, *base._elsewhere.values()):  # and its copies on GPUs
+        model.sam.encoder.side = _FULL_SIDE if item.get_closest_marker("full_size") else QUICK_SIDE
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

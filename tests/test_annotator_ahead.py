@@ -14,6 +14,8 @@ from napari_simmat.inference import is_at_hand
 from napari_simmat.inference.cache import forget
 from napari_simmat.inference.frozen import FrozenEncoder
 
+pytestmark = pytest.mark.full_size
+
 CLICK = BALLS[1][:2]
 
 
@@ -112,7 +114,6 @@ def test_what_is_accepted_on_a_draft_gets_the_mask_of_the_whole(opened, later):
     np.testing.assert_array_equal(opened.labels == 1, expected)
 
 
-@pytest.mark.full_size
 def test_a_draft_looks_at_less_than_a_quarter_of_the_pixels(later, monkeypatch):
     sizes, early = [], FrozenEncoder.early
     monkeypatch.setattr(FrozenEncoder, "early", lambda self, x: sizes.append(x.shape[-1]) or early(self, x))
@@ -122,7 +123,6 @@ def test_a_draft_looks_at_less_than_a_quarter_of_the_pixels(later, monkeypatch):
     assert sizes == [448, 1024]
 
 
-@pytest.mark.full_size
 def test_a_draft_of_a_large_image_is_computed_from_every_so_manieth_pixel(monkeypatch):
     image, sizes, compute = (
         as_image(np.kron(pixels(2), np.ones((8, 8), np.float32)), channel_axis=0),

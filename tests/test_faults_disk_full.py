@@ -128,10 +128,30 @@ def test_the_reserve_is_given_up_first_which_is_told_until_there_is_space_again(
     fill(disk)
     for kind in SESSION[1:6]:
         act(annotator, kind, rng, disk)
-    assert "the disk is full; gestures are written into the last space" in annotator.trouble
+    assert "the disk is full; gestures are still written" in annotator.trouble
     assert not annotator.book.log.project.unwritten
     (disk / "ballast").unlink()
     assert annotator.try_writing_again()
     assert annotator.trouble == ""
     assert (annotator.project_folder / "reserve").stat().st_size == RESERVE_BYTES
     annotator.close()
+
+
+def test_a_project_that_rests_is_left_to_others_although_the_disk_was_full(disk, tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_SIMMAT_HOME", str(tmp_path / "home"))
+    image, rng = open_image(disk / "balls.tif", channel_axis=0), np.random.default_rng(4)
+    first = Annotator(image, journal=Journal())
+    act(first, "click", rng, disk)
+    fill(disk)
+    for kind in SESSION[1:6]:
+        act(first, kind, rng, disk)
+    assert first.trouble
+    project = first.book.log.project
+    first.set_image(None)  # somebody looks at something else, and the banner asks again and again
+    project._writer.join(5)
+    assert first.try_writing_again()
+    assert first.trouble == ""
+    second = Annotator(image, journal=Journal())
+    assert second.refusal == ""
+    first.close()
+    second.close()

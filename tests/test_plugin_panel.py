@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from datetime import datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,11 +21,13 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QPushButton, QScrollArea, QWidget
 from superqt import QCollapsible
 
+from napari_simmat.annotator import Version
 from napari_simmat.images import open_labels
 from napari_simmat.inference import Prompt, Segmenter
 from napari_simmat.inference.sight import OneSight
 from napari_simmat.journal import Journal
 from napari_simmat.plugin.pictures import add_layer, layer_data
+from napari_simmat.plugin.sections.model_section import _describe
 from napari_simmat.plugin.window import dock_panel
 
 NO, SHIFT, CTRL = Qt.NoModifier, Qt.ShiftModifier, Qt.ControlModifier
@@ -596,3 +600,23 @@ def test_an_adapter_for_other_channels_is_refused_in_the_panel(window, tmp_path)
 
     assert "5 channels" in window.said
     assert "4 channels" in window.said
+
+
+def test_a_version_tells_what_the_training_was_worth_that_made_it():
+    def version(*runs, parent=None):
+        adapter = SimpleNamespace(card=SimpleNamespace(history=runs))
+        return Version(adapter, "quick 1", None, parent, datetime.now())
+
+    kept = SimpleNamespace(held_out_before=0.5, held_out_after=0.7, kept=True)
+    rejected = SimpleNamespace(held_out_before=0.7, held_out_after=0.6, kept=False)
+    unjudged = SimpleNamespace(held_out_before=None, held_out_after=None, kept=True)
+    trained = version(kept, parent=version())
+    assert _describe(trained) == "quick 1 (IoU 0.50 → 0.70)"
+    assert _describe(version(kept)) == "quick 1 (IoU 0.50 → 0.70)"  # from a file
+    for plain in (
+        version(),
+        version(kept, parent=trained),  # it was given names, or classes
+        version(kept, rejected, parent=trained),
+        version(kept, unjudged, parent=trained),
+    ):
+        assert _describe(plain) == "quick 1"

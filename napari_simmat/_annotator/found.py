@@ -42,7 +42,7 @@ class Found:
 
     @property
     def is_worth_asking(self) -> bool:
-        """Whether there is anything to resume, here: what another window works on is shown without a question."""
+        """Whether there is anything to resume, here: what may not be changed is shown without a question."""
         return self.is_earlier and not self.story.is_empty and not self.book.log.refusal
 
 

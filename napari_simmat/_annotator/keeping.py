@@ -154,8 +154,10 @@ class Keeping(Session):
         """Write what could not be written so far; True if all is on disk then."""
         projects = self._journal.projects if self._journal is not None else []
         for project in projects:
-            if project.unwritten or project.trouble or project.shortage:
+            if project.unwritten or project.trouble:
                 project.try_again()
+            elif project.shortage:
+                project.fill_reserve()
         self._tell_trouble()
         return not any(project.trouble for project in projects)
 

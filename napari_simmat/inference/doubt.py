@@ -7,7 +7,6 @@ elsewhere in it and with boxes a little smaller and larger, on the embedding tha
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +18,7 @@ from napari_simmat.inference.frame import LOW, Frame
 from napari_simmat.inference.prompts import Prompt
 from napari_simmat.inference.segmenter import Segmenter
 
-__all__ = ["Doubt", "doubt_about", "doubt_map", "doubts_about"]
+__all__ = ["Doubt", "doubt_about", "doubt_in", "doubt_map"]
 
 CLICKS = 10
 BOXES = 6
@@ -75,14 +74,11 @@ def doubt_about(
     return Doubt(1.0 - float(np.mean(ious)), np.stack(logits), segmenter.frame)
 
 
-def doubts_about(
-    segmenter: Segmenter, objects: Iterable[tuple[tuple[slice, slice], NDArray[np.bool_]]]
-) -> Iterator[Doubt]:
-    """Ask for each of several objects, given by its bounding box and the mask in there."""
-    for window, crop in objects:
-        mask = np.zeros(segmenter.image.shape, bool)
-        mask[window] = crop
-        yield doubt_about(segmenter, mask)
+def doubt_in(segmenter: Segmenter, window: tuple[slice, slice], crop: NDArray[np.bool_]) -> Doubt:
+    """`doubt_about` an object that is given by its bounding box and the mask in there."""
+    mask = np.zeros(segmenter.image.shape, bool)
+    mask[window] = crop
+    return doubt_about(segmenter, mask)
 
 
 def doubt_map(doubts: list[Doubt], shape: tuple[int, int]) -> NDArray[np.float32]:

@@ -46,7 +46,7 @@ class AdapterFiles:
         with self._lock:
             return {name: content for name, content in self._wanted.items() if name not in self._written}
 
-    def write_again(self) -> None:
+    def forget_written(self) -> None:
         """Take none of them for written: somebody removed the folder."""
         with self._lock:
             self._written.clear()

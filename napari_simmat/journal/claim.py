@@ -54,7 +54,7 @@ class Claim:
         return self._lock.is_locked
 
     def take(self) -> bool:
-        """Whether this process may write now; nothing is made but the lock's own file.
+        """Whether this process may write now; nothing is made but the folder and the lock's own file.
 
         Raises
         ------
@@ -65,17 +65,20 @@ class Claim:
             self._folder.mkdir(exist_ok=True)  # not its parents: they may be on a drive that is gone
             self._lock.acquire(timeout=0)
         except Timeout:
-            self.refused(OTHERS_WORK)
+            self.refuse(OTHERS_WORK)
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise
-            self.refused(NO_RIGHTS)
+            self.refuse(NO_RIGHTS)
         return not self.refusal
 
-    def refused(self, reason: str) -> TakenError:
-        """Write nothing from now on, for one of the reasons above; the error that says so, to be raised or not."""
+    def refuse(self, reason: str) -> None:
+        """Write nothing from now on, for one of the reasons above."""
         self.refusal = reason.format(name=self._folder.name)
-        return TakenError(self.refusal)
+
+    def forget_refusal(self) -> None:
+        """Look anew, next time, whether anything may be written."""
+        self.refusal = ""
 
     def check(self) -> None:
         """Raise unless this process may write, as far as that is known.

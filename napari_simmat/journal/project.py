@@ -20,7 +20,7 @@ from pathlib import Path
 from napari_simmat.atomic import sync_folder
 from napari_simmat.errors import ProjectError
 from napari_simmat.journal.adapter_files import AdapterFiles
-from napari_simmat.journal.claim import NOT_READ, OTHERS_WORKED, Claim, TakenError
+from napari_simmat.journal.claim import NOT_READ, OTHERS_WORKED, Claim
 from napari_simmat.journal.mark import read_mark, write_mark
 from napari_simmat.journal.mending import mend
 from napari_simmat.journal.places import note_place
@@ -78,7 +78,7 @@ class Project:
 
     @property
     def shortage(self) -> str:
-        """What will soon keep steps from being written, in one sentence: the reserve is in use; "" if it is whole."""
+        """That the disk has no room for the reserve, so that steps may soon not be written, in one sentence; or ""."""
         return self._reserve.shortage
 
     @property
@@ -99,7 +99,7 @@ class Project:
         """
         try:
             with self._disk:
-                self._claim.refusal = ""
+                self._claim.forget_refusal()
                 problems: list[str] = []
                 if self.exists or self._spare.exists:
                     problems = self._claim_and_mend()
@@ -107,7 +107,7 @@ class Project:
                     self._writer.submit(self._write_pending)
                 return read_story(self.folder / JOURNAL, image, self._unwritten_of(image), problems)
         except (OSError, sqlite3.Error, ProjectError) as error:
-            self._claim.refused(NOT_READ)
+            self._claim.refuse(NOT_READ)
             raise ProjectError(
                 f"The project {self.folder} cannot be read ({reason_of(error, self.folder)}); nothing in it was changed."
             ) from error
@@ -232,6 +232,11 @@ class Project:
             self._keep_elsewhere(reason_of(error, self.folder))
         return not self.trouble
 
+    def fill_reserve(self) -> None:
+        """See whether the disk has room again, as long as the project is in use; `shortage` tells."""
+        with suppress(FutureTimeout):
+            self._writer.submit(self._fill_reserve).result(PATIENCE_S)
+
     def take_removal(self) -> bool:
         """Whether the folder was removed while it was in use, so that all that is known is to be written anew; once."""
         was_removed, self._was_removed = self._was_removed, False
@@ -255,17 +260,20 @@ class Project:
                 # Somebody removed the folder while it was open: SQLite would go on writing into a file without a name.
                 self._drop_store()
                 self._claim.begin_anew()
-                self._adapters.write_again()
+                self._adapters.forget_written()
                 self._was_removed = True
                 if self.exists:  # and somebody else has begun anew there
-                    raise self._claim.refused(OTHERS_WORKED)
+                    self._claim.refuse(OTHERS_WORKED)
+                    self._claim.check()
             if self._store is not None:
                 return self._store
-            if not self._claim.is_held and not self._claim.take():
-                raise TakenError(self.refusal)
+            if not self._claim.is_held:
+                self._claim.take()
+                self._claim.check()
             if self._last_on_disk() > self._number:
+                self._claim.refuse(OTHERS_WORKED)
                 self._claim.release()
-                raise self._claim.refused(OTHERS_WORKED)
+                self._claim.check()
             if not (self.folder / JOURNAL).exists():
                 note_place(self.folder)
             self._store = Store(self.folder / JOURNAL)
@@ -289,7 +297,11 @@ class Project:
             if self._spare.exists:
                 # A drive that is well needs no second thread.
                 self._spare_writer.submit(self._leave_spare, last=True)
-        self._reserve.fill()
+        self._fill_reserve()
+
+    def _fill_reserve(self) -> None:
+        if self._claim.is_held:
+            self._reserve.fill()
 
     def _write_all(self) -> None:
         while True:
@@ -302,7 +314,7 @@ class Project:
             try:
                 store.append(items)
             except NumberTakenError:
-                self._claim.refused(OTHERS_WORKED)
+                self._claim.refuse(OTHERS_WORKED)
                 raise
             write_mark(self.folder, items[-1][1].number)
             with self._state:
@@ -319,11 +331,10 @@ class Project:
         """Keep what cannot be written in the user's own folder, and say so."""
         with self._state:
             pending = list(self._pending)
+        adapters = self._adapters.waiting()
         where = "in memory only; free some space or save the labels elsewhere before you close the window"
         with suppress(Exception):
-            self._spare_writer.submit(lambda: self._spare.add(pending, self._adapters.waiting())).result(
-                PATIENCE_S
-            )
+            self._spare_writer.submit(lambda: self._spare.add(pending, adapters)).result(PATIENCE_S)
             where = f"safe in {self._spare.folder.parent}, and written there when that is possible"
         steps = "1 gesture is" if len(pending) == 1 else f"{len(pending)} gestures are"
         self.trouble = f"{self.folder} cannot be written ({reason}): {steps} {where}."
@@ -416,7 +427,7 @@ class Project:
         self._spare_writer.finish()
         self._spare_writer.join(patience)
         if ended:
-            self._claim.refusal = ""
+            self._claim.forget_refusal()
         return self.trouble if self.unwritten and "in memory only" in self.trouble else ""
 
     def close(self, patience: float = 5.0) -> str:
@@ -438,3 +449,4 @@ class Project:
                 self._store.close()
             self._store = None
             self._claim.release()
+            self._reserve.shortage = ""

@@ -49,14 +49,15 @@ class Reserve:
         self._path.unlink(missing_ok=True)
 
     def fill(self) -> None:
-        """Take what is missing of it, if there is room; whatever else goes wrong costs nothing."""
-        self.shortage = ""
+        """Take what is missing of it, as far as there is room; whatever else goes wrong costs nothing."""
+        shortage = ""
         try:
-            if not self._path.exists() or self._path.stat().st_size < RESERVE_BYTES:
-                self._path.write_bytes(bytes(RESERVE_BYTES))
+            with self._path.open("ab") as file:
+                file.write(bytes(max(0, RESERVE_BYTES - file.tell())))
         except OSError as error:
             if is_about_space(error, self._path.parent):
-                self.shortage = (
-                    f"{self._path.parent}: the disk is full; gestures are written into the last space that was kept "
-                    "for them. Free some space."
+                shortage = (
+                    f"{self._path.parent}: the disk is full; gestures are still written, into what little space is "
+                    "kept for them. Free some space."
                 )
+        self.shortage = shortage

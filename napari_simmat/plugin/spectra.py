@@ -125,15 +125,16 @@ class Spectra(QObject):
             self._tell(chosen)
 
     def _take(self, found: list[tuple[Note, Any, Any]]) -> None:
+        if self._controller.is_closed:
+            return
+        # Objects of an earlier session come before their layer.
+        self._listen_to(self._controller.stage.objects)
         self._known.update({note: (mean, std) for note, mean, std in found})
         objects = self._controller.annotator.objects
         self._known = {note: self._known[note] for note in objects.values() if note in self._known}
         self._tell(self._chosen(objects))
 
     def _tell(self, chosen: list[int]) -> None:
-        self._listen_to(
-            self._controller.stage.objects
-        )  # objects of an earlier session come before their layer
         objects = self._controller.annotator.objects
         self.objects_changed.emit(
             tuple(

@@ -1,4 +1,4 @@
-"""A banner that stays until everything is written."""
+"""A banner that stays until everything is written, and there is space for more."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _AGAIN_MS = 5000
 
 
 class TroubleBanner(QFrame):
-    """Says what cannot be written, above everything else, as long as that is so.
+    """Says what cannot be written, or soon cannot, above everything else, as long as that is so.
 
     Parameters
     ----------

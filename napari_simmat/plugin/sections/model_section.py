@@ -88,9 +88,11 @@ class ModelSection(Section):
 
 
 def _describe(version: Version) -> str:
-    """Its name, and what its last training was worth, which its card tells after a restart, too."""
+    """Its name, and what the training was worth that made it, which its card tells after a restart, too."""
     runs = version.adapter.card.history
-    before, after = (runs[-1].held_out_before, runs[-1].held_out_after) if runs else (None, None)
-    if before is None or after is None:
-        return version.name
-    return f"{version.name} (IoU {before:.2f} → {after:.2f})"
+    earlier = () if version.parent is None else version.parent.adapter.card.history
+    if len(runs) > len(earlier) and runs[-1].kept:
+        before, after = runs[-1].held_out_before, runs[-1].held_out_after
+        if before is not None and after is not None:
+            return f"{version.name} (IoU {before:.2f} → {after:.2f})"
+    return version.name
