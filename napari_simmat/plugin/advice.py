@@ -120,7 +120,7 @@ class Advice(QObject):
         if place is None:
             self._controller.said.emit("The layer of that image is not there any more; open it again.", True)
         elif place.region is not None:
-            self._controller.go_to_region(place.layer(), place.region)
+            self._controller.regions.go_to(place.layer(), place.region)
 
     def look_at_object(self, label: int) -> None:
         """Bring an object into sight and select its label."""

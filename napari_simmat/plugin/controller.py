@@ -10,11 +10,11 @@ from typing import Any
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_simmat.annotator import Annotator, Job, Progress, Step, title_of
+from napari_simmat.annotator import Annotator, Step, title_of
 from napari_simmat.errors import PromptError, SimmatError
 from napari_simmat.images import ModalityProfile, MultiChannelImage
 from napari_simmat.images.profile_files import load_profile, save_profile
-from napari_simmat.inference.regions import Region, holds, is_large, region_at
+from napari_simmat.inference.regions import is_large
 from napari_simmat.journal import Journal
 from napari_simmat.plugin.advice import Advice
 from napari_simmat.plugin.dropping import Drops
@@ -26,9 +26,9 @@ from napari_simmat.plugin.image_choice import ImageChoice
 from napari_simmat.plugin.keys import CanvasKeys
 from napari_simmat.plugin.mouse import CanvasMouse
 from napari_simmat.plugin.neighbours import Neighbours
+from napari_simmat.plugin.regions import Regions
 from napari_simmat.plugin.rough_layers import rough_objects
 from napari_simmat.plugin.stage import Stage
-from napari_simmat.plugin.thumbnails import Backdrop, backdrop
 
 _SYNC_MS = 150
 """How long after an edit the labels are looked at: a brush stroke tells of itself many times."""
@@ -73,13 +73,11 @@ class Controller(QObject):
         self.annotator.asks_to_resume = True
         self.images = ImageChoice(viewer, self.executor, self)
         self.stage = Stage(viewer)
+        self.regions = Regions(self)
         self.sign = 1
         self.chosen_object: Callable[[], int | None] = lambda: None
         """Gives the label of the object that is chosen in the panel."""
         self._is_closed = False
-        self._region: Region | None = None
-        self._wanted_region: tuple[Any, Region] | None = None
-        self._waiting: tuple[float, float, Callable[[int, int], object]] | None = None
         self.advice = Advice(self)
         self._mouse = CanvasMouse(viewer, on_click=self._on_click, on_drag=self._on_drag, on_box=self._on_box)
         self.hover = Hover(viewer, self.annotator, self.images, self.stage, self._mouse, self)
@@ -347,24 +345,20 @@ class Controller(QObject):
 
     def _on_opened(self, layer: Any, image: MultiChannelImage | None) -> None:
         self.annotator.set_image(None)
-        region, self._region = self._region, None
-        wanted, self._wanted_region = self._wanted_region, None
+        region = self.regions.region_of(layer)
         if layer is None:
-            self._waiting = None
             # The layer may be going at this very moment, and napari is not done with the others.
             QTimer.singleShot(0, self._leave_stage)
-        elif image is not None and not is_large(image):
-            self.stage.set_image_layer(layer, image.shape, index=self.images.index)
-            self.annotator.set_image(image)
-        elif image is not None and wanted is not None and wanted[0] == layer:
-            self._open_region(wanted[1])
-        elif image is not None and region is not None and layer == self.stage.image_layer:
-            self._open_region(region)
+        elif region is not None and image is not None and is_large(image):
+            self.regions.open(region)
         elif image is not None:
             self.stage.set_image_layer(layer, image.shape, index=self.images.index)
-            self.said.emit("Large image: click on an object to have the model look there.", False)
+            if is_large(image):
+                self.said.emit("Large image: click on an object to have the model look there.", False)
+            else:
+                self.annotator.set_image(image)
         self._keys.refresh()
-        self._go_on()
+        self.regions.go_on()
 
     def _leave_stage(self) -> None:
         if self.images.image is None and not self._is_closed:
@@ -378,77 +372,10 @@ class Controller(QObject):
             self.annotator.leave()
         self.stage.show_slice(is_here)
 
-    def go_to_region(self, layer: Any, region: Region) -> None:
-        """Work on this region of a layer with a large image, which is at hand or about to be opened."""
-        if self.images.is_moving:
-            self._wanted_region = layer, region
-        elif region != self._region or self.annotator.image is None:
-            self._open_region(region)
-
-    def _open_region(self, region: Region) -> None:
-        """Work on a region of the large image at hand."""
-        layer, image = self.images.layer, self.images.image
-        assert image is not None
-        self._region = region
-        top, left, bottom, right = (min(a, b) for a, b in zip(region, image.shape * 2, strict=True))
-        self.annotator.set_image(None)
-        self.stage.set_image_layer(
-            layer, (bottom - top, right - left), index=self.images.index, region=(top, left)
-        )
-        self._prepare()
-
-        def work(progress: Progress) -> tuple[MultiChannelImage, Backdrop]:
-            window = image.window(*region)
-            return window, backdrop(window)
-
-        def take(opened: tuple[MultiChannelImage, Backdrop]) -> None:
-            if self.images.image is image and self._region == region and not self._is_closed:
-                window, self.images.backdrop = opened
-                self.annotator.set_image(window)
-                self._go_on()
-
-        def failed(error: Exception) -> None:
-            if self._region == region:
-                self._region = self._waiting = None
-                self._on_problem(str(error))
-
-        title = f"Reading a region of {image.name}"
-        self.executor(Job("region", title, work=work, take=take, failed=failed))
-
-    def _ask_at(self, y: float, x: float, ask: Callable[[int, int], object]) -> None:
-        """Ask about a pixel of the image layer, once what is there is open.
-
-        `ask` is given the row and column of the first pixel that is worked on.
-        """
-        image = self.images.image
-        if self.images.is_moving or image is None:
-            self._waiting = (y, x, ask) if self.images.is_moving else None
-            if not self.images.is_moving:
-                self.said.emit("Open or choose an image first.", False)
-            return
-        rows, columns = image.shape
-        if is_large(image) and holds((0, 0, rows, columns), y, x):
-            is_elsewhere = self._region is None or not holds(self._region, y, x)
-            if is_elsewhere:
-                self._open_region(region_at(image.shape, y, x))
-            if is_elsewhere or self.annotator.image is None:
-                self._waiting = y, x, ask
-                return
-        elif is_large(image):
-            self.said.emit("This is outside of the image; click on the image.", True)
-            return
-        self.attempt(lambda: ask(*self.stage.origin))
-
-    def _go_on(self) -> None:
-        """Do what waited for an image or region to be opened."""
-        if self._waiting is not None:
-            waiting, self._waiting = self._waiting, None
-            self._ask_at(*waiting)
-
     def _on_ready(self, restored: int) -> None:
-        self._prepare(_MOST_TURNS)
+        self.prepare(_MOST_TURNS)
 
-    def _prepare(self, patience: int = 0) -> None:
+    def prepare(self, patience: int = 0) -> None:
         """Make the layers for mask, objects and clicks, one in each turn of the event loop.
 
         A draft goes first, for so many turns at most: while napari makes a layer the model gets nowhere.
@@ -456,9 +383,9 @@ class Controller(QObject):
         if self._is_closed or self.stage.image_layer is None:
             return
         if patience and self.annotator.is_drafting:
-            QTimer.singleShot(_TURN_MS, lambda: self._prepare(patience - 1))
+            QTimer.singleShot(_TURN_MS, lambda: self.prepare(patience - 1))
         elif self.stage.prepare_mask() or self._attach_objects() or self.stage.prepare_clicks():
-            QTimer.singleShot(0, self._prepare)
+            QTimer.singleShot(0, self.prepare)
 
     def _attach_objects(self) -> bool:
         """Have what is accepted written to the objects layer; False if it is, or if it is not known yet what there is."""
@@ -509,7 +436,7 @@ class Controller(QObject):
             return
         label = 1 - self.sign if is_opposite else self.sign
         y, x = to_pixels(self.images.layer, world)
-        self._ask_at(y, x, lambda top, left: self.annotator.click(y - top, x - left, label))
+        self.regions.ask_at(y, x, lambda top, left: self.annotator.click(y - top, x - left, label))
 
     def _on_drag(self, start: Any, end: Any) -> None:
         if self.stage.image_layer is not None:
@@ -532,7 +459,7 @@ class Controller(QObject):
                 self.stage.show_box(self.annotator.prompt.box)
                 raise
 
-        self._ask_at((y0 + y1) / 2, (x0 + x1) / 2, ask)
+        self.regions.ask_at((y0 + y1) / 2, (x0 + x1) / 2, ask)
 
     def _to_pixels(self, world: Any) -> tuple[float, float]:
         """Row and column in what is worked on: the image, or a region of it."""
