@@ -183,7 +183,7 @@ def _folders() -> list[Folder]:
     places: list[tuple[str, Path, float | None]] = [
         ("projects of images that have none beside them", data_folder("projects"), None),
         ("gestures that could not be written yet", data_folder("unwritten"), None),
-        ("converted checkpoints", cache_folder("weights"), None),
+        ("downloaded and converted checkpoints", cache_folder("weights"), None),
     ]
     if kept is not None:
         places.append(("embeddings", kept.folder, kept.max_bytes / 2**20))

@@ -285,7 +285,6 @@ def test_a_strategy_and_a_checkpoint_are_named_on_the_command_line(dataset, chec
             "is a ViT of 4 blocks of width 32, expected vit_b (SAM ViT-B: 12",
         ),
         (["--model", "vit_z", "--checkpoint"], 2, "is one of mobile_sam, vit_b, vit_l, vit_h"),
-        (["--model", "vit_b"], 2, "needs the file of its weights; add --checkpoint FILE"),
     ],
 )
 def test_a_checkpoint_of_another_network_than_named_is_refused(

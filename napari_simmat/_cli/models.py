@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from napari_simmat._cli.options import MODEL_NAMES
+from napari_simmat._cli.terminal import progress
 
 if TYPE_CHECKING:
     from napari_simmat.models import Adapter, BaseModel
@@ -28,29 +29,36 @@ def load_model(model: str | None, checkpoint: Path | None = None) -> BaseModel |
     Parameters
     ----------
     model : str, optional
-        One of `MODEL_NAMES`, which goes with a checkpoint, or the path of a checkpoint.
+        One of `MODEL_NAMES`, which is downloaded unless there is a checkpoint, or the path of a checkpoint.
     checkpoint : Path, optional
     """
-    if model is None and checkpoint is None:
+    path = weights_of(model, checkpoint)
+    if path is None:
         return None
-    refuse_nameless_model(model, checkpoint)
     from napari_simmat.models import load_base_model
     from napari_simmat.models.architectures import check_architecture
 
-    path = checkpoint if checkpoint is not None else Path(str(model))
     base = load_base_model(path)
-    if checkpoint is not None and model is not None:
+    if model in MODEL_NAMES and path != Path(model):
         check_architecture(base, model, path)
     return base
 
 
+def weights_of(model: str | None, checkpoint: Path | None = None) -> Path | None:
+    """The file that options name, None for the embedded model; published weights are downloaded if need be."""
+    refuse_nameless_model(model, checkpoint)
+    if checkpoint is not None or model is None:
+        return checkpoint
+    if model not in MODEL_NAMES or Path(model).is_file():
+        return Path(model)
+    from napari_simmat.models.published import fetch_published
+
+    with progress(f"Downloading {model}, MB") as report:
+        return fetch_published(model, lambda done, total: report(done, total, ""))
+
+
 def refuse_nameless_model(model: str | None, checkpoint: Path | None) -> None:
-    """A name of a model goes with a checkpoint, and a checkpoint with a name or alone."""
-    if checkpoint is None and model in MODEL_NAMES and not Path(str(model)).is_file():
-        raise typer.BadParameter(
-            f"--model {model} needs the file of its weights; add --checkpoint FILE, or leave out --model for the "
-            "embedded model."
-        )
+    """A checkpoint goes with a name of a model or alone."""
     if checkpoint is not None and model is not None and model not in MODEL_NAMES:
         raise typer.BadParameter(
             f"--model {model} was given with --checkpoint; with a checkpoint it is one of {', '.join(MODEL_NAMES)}."

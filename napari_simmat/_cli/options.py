@@ -89,7 +89,7 @@ ModelFile = Annotated[
         "--model",
         metavar="FILE|NAME",
         help="Another model than the embedded one: a MobileSAM or SAM checkpoint, or one of "
-        f"{', '.join(MODEL_NAMES)} with --checkpoint.",
+        f"{', '.join(MODEL_NAMES)}, which is downloaded unless --checkpoint gives its file.",
     ),
 ]
 Checkpoint = Annotated[

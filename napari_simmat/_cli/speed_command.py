@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_simmat._cli.dataset_commands import open_as_told
-from napari_simmat._cli.models import load_model
+from napari_simmat._cli.models import load_model, weights_of
 from napari_simmat._cli.options import AsJson, ChannelAxis, Checkpoint, Modality, ModelFile, SampleFormat
 from napari_simmat._cli.terminal import Report, cancellable, note, progress, results
 from napari_simmat._cli.window import has_display
@@ -96,7 +96,7 @@ def speed(
         if has_window and (measured := _window(runs, environment, cancel)) is not None:
             found = found.with_window(measured)
         if whole:
-            weights = checkpoint if checkpoint is not None or model is None else Path(model)
+            weights = weights_of(model, checkpoint)
             with progress("growth") as report:
                 rows = _growth(weights, has_window, environment, cancel, report)
             found = found.model_copy(update={"growth": rows})
