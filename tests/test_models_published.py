@@ -48,25 +48,29 @@ def server(tmp_path, monkeypatch):
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             asked.append(self.path)
-            self.send_response(200 if self.path == "/tiny.pth" else 404)
+            self.send_response({"/tiny.pth": 200, "/away.pth": 302}.get(self.path, 404))
+            self.send_header("Location", f"http://localhost:{plain.server_port}/tiny.pth")
             self.end_headers()
             self.wfile.write(CONTENT)
 
         def log_message(self, *arguments):
             pass
 
+    plain = ThreadingHTTPServer(("localhost", 0), Handler)
     http = ThreadingHTTPServer(("localhost", 0), Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     http.socket = context.wrap_socket(http.socket, server_side=True)
-    thread = threading.Thread(target=http.serve_forever)
-    thread.start()
+    threads = [threading.Thread(target=each.serve_forever) for each in (http, plain)]
+    for thread in threads:
+        thread.start()
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     monkeypatch.setenv("NO_PROXY", "localhost")
     yield f"https://localhost:{http.server_port}", asked
-    http.shutdown()
-    thread.join()
-    http.server_close()
+    for each, thread in zip((http, plain), threads, strict=True):
+        each.shutdown()
+        thread.join()
+        each.server_close()
 
 
 def offer(monkeypatch, url, content=CONTENT):
@@ -109,6 +113,15 @@ def test_a_server_that_does_not_have_it_is_said(server, monkeypatch, home):
     offer(monkeypatch, f"{address}/gone.pth")
     with pytest.raises(WeightsError, match=r"the server answers 404.*--model vit_b --checkpoint FILE"):
         fetch_published("vit_b")
+    assert not list(home.iterdir())
+
+
+def test_a_server_that_leads_away_from_https_gives_nothing(server, monkeypatch, home):
+    address, asked = server
+    offer(monkeypatch, f"{address}/away.pth")
+    with pytest.raises(WeightsError, match="it leads away from https"):
+        fetch_published("vit_b")
+    assert asked == ["/away.pth", "/tiny.pth"]
     assert not list(home.iterdir())
 
 

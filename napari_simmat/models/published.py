@@ -5,6 +5,7 @@ Over https only, to a temporary file whose sha256 is compared with the one writt
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,6 +112,8 @@ class _Download:
             Path(output_file).open("wb") as file,
         ):
             response.raise_for_status()
+            if not response.url.startswith("https://"):
+                raise OSError(errno.EPERM, "it leads away from https")
             for chunk in response.iter_content(_CHUNK):
                 file.write(chunk)
                 self._progress(min(file.tell() >> 20, self._megabytes), self._megabytes)
