@@ -13,7 +13,7 @@ from journals import accept, home, opened, scene, session  # noqa: F401
 from napari_simmat.annotator import Annotator
 from napari_simmat.errors import Cancelled, ImageError, PromptError, TrainingError
 from napari_simmat.inference import Frame, Segmenter
-from napari_simmat.inference.doubt import doubt_about, doubt_map
+from napari_simmat.inference.doubt import Doubter, doubt_map
 from napari_simmat.inference.everything import everything, tidied
 from napari_simmat.inference.prompts import Prompt
 from napari_simmat.inference.proposing import Proposal, peaks, seen_by, without_doubles
@@ -175,12 +175,13 @@ def test_small_holes_and_islands_go_and_large_ones_stay():
 
 
 def test_a_wrong_mask_is_doubted_more_than_a_right_one(segmenter):
-    right = doubt_about(segmenter, ball(2), clicks=4, boxes=2)
+    doubter = Doubter(segmenter)
+    right = doubter.about(ball(2), clicks=4, boxes=2)
     wrong = np.zeros(SHAPE, bool)
     wrong[20:70, 70:100] = True  # half of the ball and much ground
 
-    assert right.value < 0.4 < doubt_about(segmenter, wrong, clicks=4, boxes=2).value
-    assert doubt_about(segmenter, ball(2), clicks=4, boxes=2).value == right.value
+    assert right.value < 0.4 < doubter.about(wrong, clicks=4, boxes=2).value
+    assert doubter.about(ball(2), clicks=4, boxes=2).value == right.value
     layer = doubt_map([right], SHAPE)
     assert layer.shape == SHAPE
     assert layer.dtype == np.float32
@@ -195,7 +196,7 @@ def inner(number):
 
 
 def test_a_frame_of_one_tall_image_has_its_map(segmenter):
-    doubt = doubt_about(segmenter, ball(2), clicks=2, boxes=0)
+    doubt = Doubter(segmenter).about(ball(2), clicks=2, boxes=0)
     assert doubt.frame == Frame(SHAPE, doubt.frame.side)
     assert len(doubt.logits) == 2
 

@@ -13,7 +13,7 @@ from napari_simmat._annotator.jobs import Job, Progress
 from napari_simmat._annotator.proposing import Proposing
 from napari_simmat.errors import PromptError
 from napari_simmat.inference import Segmenter
-from napari_simmat.inference.doubt import doubt_in
+from napari_simmat.inference.doubt import Doubter
 
 if TYPE_CHECKING:
     from napari_simmat._annotator.objects import ObjectBook
@@ -81,10 +81,10 @@ class Ranking(Proposing):
                 other = segmenter
                 if image.identity != segmenter.image.identity:
                     other = Segmenter(image, adapter=adapter, device=device, keep=True)
-                doubts = []
+                doubter, doubts = Doubter(other), []
                 for window, crop in objects:
                     stop_if(job)
-                    doubts.append(doubt_in(other, window, crop).value)
+                    doubts.append(doubter.about_crop(window, crop).value)
                     done += 1
                     progress(done, total, 0.0)
                 found.append(ImageDoubt(_name(image), image.identity, len(doubts), float(np.mean(doubts))))

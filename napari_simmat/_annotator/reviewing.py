@@ -13,7 +13,7 @@ from napari_simmat._annotator.advising import Advising, stop_if
 from napari_simmat._annotator.jobs import Job, Progress
 from napari_simmat.errors import PromptError
 from napari_simmat.inference import Segmenter
-from napari_simmat.inference.doubt import Doubt, doubt_in, doubt_map
+from napari_simmat.inference.doubt import Doubt, Doubter, doubt_map
 
 if TYPE_CHECKING:
     from napari_simmat._annotator.versions import Version
@@ -62,10 +62,10 @@ class Reviewing(Advising):
             raise PromptError("There is no object to look at yet; accept one first.")
 
         def work(job: Job, progress: Progress) -> Review:
-            found: list[Doubt] = []
+            doubter, found = Doubter(segmenter), list[Doubt]()
             for done, (window, crop) in enumerate(objects, 1):
                 stop_if(job)
-                found.append(doubt_in(segmenter, window, crop))
+                found.append(doubter.about_crop(window, crop))
                 progress(done, len(objects), 0.0)
             values = [doubt.value for doubt in found]
             ranked = sorted(zip(labels, values, strict=True), key=lambda each: -each[1])

@@ -165,10 +165,11 @@ def review(
     profile: Profile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Rank labelled objects by how uncertain the model is about them: what to look at again.
+    """Rank labelled objects by how uncertain they are: what to look at again.
 
     Each is asked for again by other clicks in it and by boxes a little smaller and larger; where the masks differ much
-    from the label, the label or the model is wrong.
+    from the label, the label or the model is wrong. And its inside is compared with what surrounds it in all channels:
+    where these tell no difference, its border is in doubt.
     """
     refuse_profile_of_adapter(profile, adapter)
     if labels is None and len(paths) > 1:

@@ -24,7 +24,7 @@ from napari_simmat.errors import Cancelled, SimmatError
 from napari_simmat.evaluation.metrics import iou
 from napari_simmat.evaluation.protocol import Item, check_labels, objects, segmenter_for
 from napari_simmat.inference import Prompt, Segmenter
-from napari_simmat.inference.doubt import doubt_about
+from napari_simmat.inference.doubt import Doubter
 from napari_simmat.inference.everything import everything
 from napari_simmat.inference.proposing import Proposal, Proposer, propose
 from napari_simmat.models import Adapter, BaseModel
@@ -163,8 +163,9 @@ def benchmark_next(
                 tallies[name][seed].append(_tally(propose(segmenter, proposer), distances))
         if grid is not None:
             tallies["everything"][0].append(_tally(everything(segmenter, grid=grid), distances))
+        doubter = Doubter(segmenter)
         for mask in masks:
-            errors += _error(segmenter, mask, number, seeds)
+            errors += _error(segmenter, doubter, mask, number, seeds)
     progress(total, total, "done")
     if not errors:
         raise SimmatError("Found no object on the test images; give labelled ones.")
@@ -249,14 +250,14 @@ def _tally(proposals: list[Proposal], distances: list[NDArray[np.float64]]) -> _
 
 
 def _error(
-    segmenter: Segmenter, mask: NDArray[np.bool_], number: int, seeds: int
+    segmenter: Segmenter, doubter: Doubter, mask: NDArray[np.bool_], number: int, seeds: int
 ) -> list[tuple[int, float, float, list[float]]]:
     """Of the mask of one click: the image, one minus its IoU, its predicted IoU, and the doubt for each seed."""
     answer = segmenter.answer(Prompt().with_point(*first_click(mask)))
     shown = answer.mask()
     if not shown.any():
         return [(number, 1.0, answer.score, [1.0] * seeds)]
-    doubts = [doubt_about(segmenter, shown, seed=seed).value for seed in range(seeds)]
+    doubts = [doubter.about(shown, seed=seed).value for seed in range(seeds)]
     return [(number, 1.0 - iou(shown, mask), answer.score, doubts)]
 
 

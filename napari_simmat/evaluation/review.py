@@ -12,7 +12,7 @@ from pydantic import Field
 
 from napari_simmat.errors import Cancelled, SimmatError
 from napari_simmat.evaluation.protocol import SMALLEST, Item, check_labels, objects, segmenter_for
-from napari_simmat.inference.doubt import doubt_about
+from napari_simmat.inference.doubt import Doubter
 from napari_simmat.models import Adapter, BaseModel
 
 __all__ = ["Reviewed", "ReviewedImage", "ReviewedObject", "review"]
@@ -27,7 +27,8 @@ class ReviewedObject(Model):
     x: float
     area: int
     doubt: float = Field(
-        description="One minus the mean IoU of its mask with those that other prompts give: 0 certain, 1 not."
+        description="One minus (mean IoU of its mask with those that other prompts give) times (one minus how far it "
+        "blends in with what surrounds it): 0 certain, 1 not."
     )
 
 
@@ -82,6 +83,7 @@ def review(
     for done, (image, instances, *_) in enumerate(dataset, 1):
         check_labels(image, instances)
         segmenter = segmenter_for(image, adapter=adapter, profile=profile, base=base, device=device)
+        doubter = Doubter(segmenter)
         for label, mask in objects(instances):
             if cancel is not None and cancel.is_set():
                 raise Cancelled("The review was cancelled.")
@@ -93,7 +95,7 @@ def review(
                     y=round(float(ys.mean()), 1),
                     x=round(float(xs.mean()), 1),
                     area=len(ys),
-                    doubt=round(doubt_about(segmenter, mask, seed=seed).value, 4),
+                    doubt=round(doubter.about(mask, seed=seed).value, 4),
                 )
             )
         if on_image is not None:

@@ -1,7 +1,9 @@
-"""How uncertain the model is about an object: what becomes of its mask when it is asked a little otherwise.
+"""How doubtful an object's mask is, by two witnesses: the model, asked a little otherwise, and the channels themselves.
 
 A mask that is right hardly depends on where in it somebody clicked. So an object is asked for again with clicks
-elsewhere in it and with boxes a little smaller and larger, on the embedding that is there already.
+elsewhere in it and with boxes a little smaller and larger, on the embedding that is there already. But a model that has
+never seen a sensor can be wrong in the same way each time; whether the object blends in with what surrounds it
+(`napari_simmat.inference.blending`) does not depend on what the model knows.
 """
 
 from __future__ import annotations
@@ -13,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_simmat.inference.blending import blending
 from napari_simmat.inference.candidates import arrange
 from napari_simmat.inference.frame import LOW, Frame
 from napari_simmat.inference.prompts import Prompt
 from napari_simmat.inference.segmenter import Segmenter
 
-__all__ = ["Doubt", "doubt_about", "doubt_in", "doubt_map"]
+__all__ = ["Doubt", "Doubter", "doubt_map"]
 
 CLICKS = 10
 BOXES = 6
@@ -28,57 +31,81 @@ _JITTER = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Doubt:
-    """How uncertain an object is.
+    """How doubtful an object is.
 
     Attributes
     ----------
-    value : float
+    unsteadiness : float
         One minus the mean IoU of the mask with those that other prompts for the same object give: 0 to 1.
+    blending : float or None
+        How far the object blends in with what surrounds it: 0 to 1; None where nothing surrounds it.
     logits : ndarray, (K, h, w)
         Those masks in the frame of the decoder.
     frame : Frame
     """
 
-    value: float
+    unsteadiness: float
+    blending: float | None
     logits: NDArray[np.float32]
     frame: Frame
 
+    @property
+    def value(self) -> float:
+        """That either witness is right to doubt, as if each were a probability: 1 - (1 - unsteadiness) (1 - blending)."""
+        return 1 - (1 - self.unsteadiness) * (1 - (self.blending or 0.0))
 
-def doubt_about(
-    segmenter: Segmenter, mask: NDArray[np.bool_], *, clicks: int = CLICKS, boxes: int = BOXES, seed: int = 0
-) -> Doubt:
-    """Ask for an object again and again.
+
+class Doubter:
+    """Doubts the objects of one image.
 
     Parameters
     ----------
     segmenter : Segmenter
-    mask : ndarray of bool, (Y, X)
-        The object as it is taken to be: an answer of the model, or accepted; something must be set.
-    clicks, boxes : int
-        How often it is asked by one click, and how often by a box.
-    seed : int
-        Of the places; the same mask is asked about at the same places.
     """
-    rng = np.random.default_rng((seed, zlib.crc32(np.packbits(mask).tobytes())))
-    points = [Prompt().with_point(*place) for place in _places(mask, clicks, rng)]
-    around = [Prompt().with_box(*box) for box in _boxes(mask, boxes, rng)]
-    logits, ious = [], []
-    for prompts in (points, around):
-        if not prompts:
-            continue
-        four, scores = segmenter.decode_many(prompts)
-        for each, theirs in zip(four, scores, strict=True):
-            candidates = arrange(each, theirs, segmenter.frame)
-            logits.append(candidates.logits[candidates.shown])
-            ious.append(_iou(candidates.mask(), mask))
-    return Doubt(1.0 - float(np.mean(ious)), np.stack(logits), segmenter.frame)
 
+    def __init__(self, segmenter: Segmenter) -> None:
+        self._segmenter = segmenter
+        self._channels = segmenter.channels()
 
-def doubt_in(segmenter: Segmenter, window: tuple[slice, slice], crop: NDArray[np.bool_]) -> Doubt:
-    """`doubt_about` an object that is given by its bounding box and the mask in there."""
-    mask = np.zeros(segmenter.image.shape, bool)
-    mask[window] = crop
-    return doubt_about(segmenter, mask)
+    def about(
+        self, mask: NDArray[np.bool_], *, clicks: int = CLICKS, boxes: int = BOXES, seed: int = 0
+    ) -> Doubt:
+        """Ask for an object again and again, and look at its border.
+
+        Parameters
+        ----------
+        mask : ndarray of bool, (Y, X)
+            The object as it is taken to be: an answer of the model, or accepted; something must be set.
+        clicks, boxes : int
+            How often it is asked by one click, and how often by a box.
+        seed : int
+            Of the places; the same mask is asked about at the same places.
+        """
+        segmenter = self._segmenter
+        rng = np.random.default_rng((seed, zlib.crc32(np.packbits(mask).tobytes())))
+        points = [Prompt().with_point(*place) for place in _places(mask, clicks, rng)]
+        around = [Prompt().with_box(*box) for box in _boxes(mask, boxes, rng)]
+        logits, ious = [], []
+        for prompts in (points, around):
+            if not prompts:
+                continue
+            four, scores = segmenter.decode_many(prompts)
+            for each, theirs in zip(four, scores, strict=True):
+                candidates = arrange(each, theirs, segmenter.frame)
+                logits.append(candidates.logits[candidates.shown])
+                ious.append(_iou(candidates.mask(), mask))
+        return Doubt(
+            1.0 - float(np.mean(ious)),
+            blending(self._channels, segmenter.frame, mask),
+            np.stack(logits),
+            segmenter.frame,
+        )
+
+    def about_crop(self, window: tuple[slice, slice], crop: NDArray[np.bool_]) -> Doubt:
+        """`about` an object that is given by its bounding box and the mask in there."""
+        mask = np.zeros(self._segmenter.image.shape, bool)
+        mask[window] = crop
+        return self.about(mask)
 
 
 def doubt_map(doubts: list[Doubt], shape: tuple[int, int]) -> NDArray[np.float32]:

@@ -81,6 +81,10 @@ class Sight(ABC):
         """Of a part of the frame, enlarged, (1, 256, h, w)."""
 
     @abstractmethod
+    def channels(self) -> Tensor:
+        """What is seen of the image before any layer, (1, C, h, w); made anew each time."""
+
+    @abstractmethod
     def picture(self) -> Tensor:
         """What the transfer layer makes of the image, (1, 3, h, w)."""
 
@@ -119,11 +123,11 @@ class OneSight(Sight):
 
     def picture(self) -> Tensor:
         """A transfer layer inside of the encoder leaves the channels as they are."""
-        made: Tensor = self._ready[0].mat(self._input())
+        made: Tensor = self._ready[0].mat(self.channels())
         return made
 
-    def _input(self) -> Tensor:
-        """What the model sees, (1, C, h, w)."""
+    def channels(self) -> Tensor:
+        """By the profile; those that are left out have their mean everywhere."""
         look = self._look
         image, profile = look.image, self._adapter.profile
         if look.is_draft and not profile.knows_camera:  # whose geometry is in pixels of the whole
@@ -148,7 +152,7 @@ class OneSight(Sight):
             return self._ready[0].late(EARLY.get(self._keys.early, self._encode_early)).float()
 
     def _encode_early(self) -> Tensor:
-        return self._ready[0].early_of_frame(self._input(), self._look.frame.side)
+        return self._ready[0].early_of_frame(self.channels(), self._look.frame.side)
 
 
 class SeveralSights(Sight):
@@ -183,6 +187,10 @@ class SeveralSights(Sight):
         """By the weights that each has for the part."""
         fused: Tensor = self._gate({name: sight.close_up(view) for name, sight in self._sights.items()})
         return fused
+
+    def channels(self) -> Tensor:
+        """Those of all, one after the other; some see the same."""
+        return torch.cat([sight.channels() for sight in self._sights.values()], 1)
 
     def picture(self) -> Tensor:
         """That of the one who sees most, the last."""

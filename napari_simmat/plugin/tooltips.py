@@ -87,8 +87,9 @@ ACCEPT_ALL = "Make objects of all proposals that are shown, as one gesture."
 DROP_PROPOSALS = "Show no proposals any more, without rejecting them."
 COMPLETE = "Say that nothing is left to be accepted in this image. Propose then learns that the rest of it is no object."
 REVIEW = (
-    "Ask for each object again with other clicks and boxes. Where the masks differ much, look again: the list has the "
-    "most uncertain first, and a layer shows where."
+    "Ask for each object again with other clicks and boxes, and compare its inside with what surrounds it in all "
+    "channels. Where the masks differ much, or the channels tell no difference, look again: the list has the most "
+    "uncertain first, and a layer shows where masks differ."
 )
 RANK_IMAGES = (
     "Do the same for all images of this session that you accepted objects in. The list has the most uncertain image "
