@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import tifffile
 from balls import BALLS, ball, pixels
 
+from napari_simmat.cli import main
 from napari_simmat.errors import Cancelled, SimmatError
 from napari_simmat.evaluation.experts import (
     ROWS,
@@ -21,7 +23,7 @@ from napari_simmat.evaluation.experts import (
     table,
 )
 from napari_simmat.evaluation.experts.noise import NoiseScore
-from napari_simmat.images import open_dataset, sample_path
+from napari_simmat.images import open_dataset, profile_for, sample_path, save_profile
 from napari_simmat.models import load_base_model
 
 PLAN = Plan(steps=1, side=128, base_sha256="x", noisy_images=1)
@@ -72,16 +74,47 @@ def test_sample_sets_of_several_groups_are_found_and_others_refused(tmp_path):
         run_trials([warm], [0], PLAN, tmp_path, base=load_base_model().at(128))
 
 
-def test_a_run_goes_on_where_it_was_stopped(tmp_path):
-    folder, out = tmp_path / "set", tmp_path / "out"
+def dataset(folder, names):
+    """One image whose channels have names, with labels."""
     for part in ("images", "instances"):
         (folder / part).mkdir(parents=True)
-    metadata = {"axes": "CYX", "Channel": {"Name": ["red", "NIR"]}}
+    metadata = {"axes": "CYX", "Channel": {"Name": names}}
     tifffile.imwrite(
         folder / "images" / "a.ome.tif", pixels(2), ome=True, photometric="minisblack", metadata=metadata
     )
     labels = sum(number * ball(number).astype(np.uint8) for number in BALLS)
     tifffile.imwrite(folder / "instances" / "a.tif", labels)
+    return folder
+
+
+def test_groups_that_a_profile_names_are_left_out_in_turn(tmp_path, capsys):
+    folder, written, out = (
+        dataset(tmp_path / "set", ["left", "right"]),
+        tmp_path / "mine.json",
+        tmp_path / "out",
+    )
+    image = open_dataset(folder)[0].load()[0]
+    plain = profile_for(image)
+    assert tuple(plain.groups) == ("other",)
+    sees = tuple(
+        seen.model_copy(update={"group": name})
+        for seen, name in zip(plain.sees, ("west", "east"), strict=True)
+    )
+    save_profile(plain.model_copy(update={"sees": sees}), written)
+    options = ["--side", "128", "--steps", "1", "--seeds", "1", "--noisy", "0", "--out", str(out), "--json"]
+    with pytest.raises(SystemExit) as end:
+        main(["benchmark", "experts", str(folder), str(folder), *options])
+    assert end.value.code == 1
+    assert "of one group (other)" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as end:
+        main(["benchmark", "experts", str(folder), str(folder), *options, "--profile", str(written)])
+    assert not end.value.code
+    (found,) = json.loads(capsys.readouterr().out)["sets"]
+    assert set(found["miou"][ROWS[0]]) == {"", "west", "east"}
+
+
+def test_a_run_goes_on_where_it_was_stopped(tmp_path):
+    folder, out = dataset(tmp_path / "set", ["red", "NIR"]), tmp_path / "out"
     one = Set("set", open_dataset(folder), open_dataset(folder))
     out.mkdir()
     base = load_base_model().at(128)

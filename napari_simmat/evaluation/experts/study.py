@@ -19,6 +19,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from napari_simmat.errors import AdapterError, Cancelled, SimmatError
 from napari_simmat.evaluation.experts.noise import NoiseScore, weights_under_noise
 from napari_simmat.evaluation.metrics import iou
 from napari_simmat.evaluation.protocol import check_labels, objects
-from napari_simmat.images import MultiChannelImage, profile_for
+from napari_simmat.images import ModalityProfile, MultiChannelImage, chosen_profile, profile_for
 from napari_simmat.images.dataset import DatasetItem, open_dataset
 from napari_simmat.images.samples import SAMPLES, sample_path
 from napari_simmat.inference import Prompt, Segmenter
@@ -56,16 +57,25 @@ class Set:
     ----------
     name : str
     train, test : sequence of DatasetItem
+    choice : str, optional
+        The profile by its file or modality, which says the groups; by default that of the images.
     """
 
     name: str
     train: Sequence[DatasetItem]
     test: Sequence[DatasetItem]
+    choice: str | None = None
+
+    @cached_property
+    def profile(self) -> ModalityProfile:
+        """How its images become model input."""
+        image = self.train[0].load()[0]
+        return profile_for(image) if self.choice is None else chosen_profile(self.choice, image)
 
     @property
     def groups(self) -> tuple[str, ...]:
         """The groups of channels of its images."""
-        return tuple(profile_for(self.train[0].load()[0]).groups)
+        return tuple(self.profile.groups)
 
 
 class Plan(Model):
@@ -87,7 +97,7 @@ class Trial(Model):
     set: str
     seed: int
     plan: Plan
-    files: str = Field(description="Hash of the names and sizes of the files of the set.")
+    files: str = Field(description="Hash of the profile and of the names and sizes of the files of the set.")
     groups: tuple[str, ...]
     ious: dict[str, dict[str, list[list[float]]]] = Field(
         default={}, description="By row, by missing group ('' for none): IoUs of the objects of each image."
@@ -102,7 +112,8 @@ def bundled_sets() -> list[Set]:
     for name in SAMPLES:
         if name.endswith("-train"):
             plain = name.removesuffix("-train")
-            one = Set(plain, *(open_dataset(sample_path(f"{plain}-{side}")) for side in ("train", "test")))
+            train, test = (open_dataset(sample_path(f"{plain}-{side}")) for side in ("train", "test"))
+            one = Set(plain, train, test)
             if len(one.groups) > 1:
                 found.append(one)
     return found
@@ -143,7 +154,7 @@ def run_trials(
         if len(one.groups) < 2:
             raise SimmatError(
                 f"All channels of {one.name} are of one group ({one.groups[0]}), expected at least two, of which one "
-                "can be missing; name groups in a profile, or choose another dataset."
+                "can be missing; name groups in a profile and give it with --profile, or choose another dataset."
             )
     wanted = [(one, seed) for seed in seeds for one in sets]
     trials = []
@@ -211,6 +222,7 @@ def _trained(
     adapter = finetune(
         [item.load() for item in one.train],
         settings=Settings(experts=True, steps=plan.steps, seed=seed),
+        profile=one.profile,
         gate=False,
         on_step=lambda step, total, loss: said(f"training {step}/{total}"),
         cancel=cancel,
@@ -251,4 +263,4 @@ def _files(one: Set) -> str:
         for path in (item.image_path, item.instances_path)
         if path.is_file()
     ]
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((one.profile, told)).encode()).hexdigest()[:16]
