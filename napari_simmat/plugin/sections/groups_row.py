@@ -10,9 +10,9 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QVBoxLayout, QWidget
 from napari_simmat.models.experts import TOGETHER, shares_of_groups
 from napari_simmat.plugin import tooltips
 from napari_simmat.plugin.controller import Controller
-from napari_simmat.plugin.sections.section import small_text
+from napari_simmat.plugin.sections.section import LABEL_WIDTH, small_text
 
-_COLUMNS = 3
+_COLUMNS = 2
 
 
 class GroupsRow(QWidget):
@@ -28,13 +28,15 @@ class GroupsRow(QWidget):
         self.setObjectName("groups")
         self._controller = controller
         self.ticks: dict[str, QCheckBox] = {}
-        self.label = QLabel("Looks at")
-        self.label.setToolTip(tooltips.GROUPS)
+        label = QLabel("Looks at")
+        label.setToolTip(tooltips.GROUPS)
+        label.setFixedWidth(LABEL_WIDTH)
         self.weights = small_text(tooltips.GATE)
         self._grid = QGridLayout()
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(6)
         self._grid.setVerticalSpacing(1)
+        self._grid.addWidget(label, 0, 0)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
@@ -69,7 +71,7 @@ class GroupsRow(QWidget):
         for k, (name, tick) in enumerate(self.ticks.items()):
             tick.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             tick.toggled.connect(lambda is_on, name=name: self._toggle(name, is_on))
-            self._grid.addWidget(tick, k // _COLUMNS, k % _COLUMNS)
+            self._grid.addWidget(tick, k // _COLUMNS, 1 + k % _COLUMNS)
 
     def _toggle(self, name: str, is_on: bool) -> None:
         groups = {**self._controller.annotator.groups, name: is_on}
