@@ -13,7 +13,7 @@ from journals import accept, home, opened, scene, session  # noqa: F401
 from napari_simmat.annotator import Annotator
 from napari_simmat.errors import Cancelled, ImageError, PromptError, TrainingError
 from napari_simmat.inference import Frame, Segmenter
-from napari_simmat.inference.doubt import Doubter, doubt_map
+from napari_simmat.inference.doubt import Doubt, Doubter, doubt_map
 from napari_simmat.inference.everything import everything, tidied
 from napari_simmat.inference.prompts import Prompt
 from napari_simmat.inference.proposing import Proposal, peaks, seen_by, without_doubles
@@ -187,6 +187,19 @@ def test_a_wrong_mask_is_doubted_more_than_a_right_one(segmenter):
     assert layer.dtype == np.float32
     assert 0 <= layer.min() <= layer.max() <= 1
     assert layer[~ball(2)].mean() < layer[ball(2) ^ inner(2)].mean()
+
+
+def test_a_mask_that_runs_away_is_doubted_near_its_object_alone():
+    frame = Frame((80, 120), 240)
+    logits = np.full((4, 40, 60), 1.0, np.float32)  # all of the image
+    logits[:2] = -1.0
+    doubt = Doubt(0.5, None, logits, frame, box=(19.5, 29.5, 29.5, 49.5))
+
+    layer = doubt_map([doubt], (80, 120))
+
+    assert layer[10:39, 10:69].min() == 1.0  # 10 rows and 20 columns aside, as large as the object is
+    layer[7:43, 7:73] = 0
+    assert not layer.any()
 
 
 def inner(number):

@@ -25,6 +25,9 @@ __all__ = ["Doubt", "Doubter", "doubt_map"]
 
 CLICKS = 10
 BOXES = 6
+_NEAR = 1.0
+"""The map shows doubt about an object so far from it, in its own sizes: a mask that runs away is not told everywhere."""
+
 _JITTER = 0.1
 """Sides of a box are moved by up to this share of its size."""
 
@@ -42,12 +45,15 @@ class Doubt:
     logits : ndarray, (K, h, w)
         Those masks in the frame of the decoder.
     frame : Frame
+    box : (float, float, float, float)
+        Around the object: y0, x0, y1, x1 on borders between pixels of the image.
     """
 
     unsteadiness: float
     blending: float | None
     logits: NDArray[np.float32]
     frame: Frame
+    box: tuple[float, float, float, float]
 
     @property
     def value(self) -> float:
@@ -99,6 +105,7 @@ class Doubter:
             blending(self._channels, segmenter.frame, mask),
             np.stack(logits),
             segmenter.frame,
+            _box(mask),
         )
 
     def about_crop(self, window: tuple[slice, slice], crop: NDArray[np.bool_]) -> Doubt:
@@ -121,13 +128,14 @@ def doubt_map(doubts: list[Doubt], shape: tuple[int, int]) -> NDArray[np.float32
     Returns
     -------
     ndarray of float32, (Y, X)
-        4 q (1 - q) for the share q of masks of an object that have the pixel, the largest over all objects: 1 where
-        half of them have it, 0 where all agree.
+        4 q (1 - q) for the share q of masks of an object that have the pixel, the largest over all objects that are
+        not further away than they are large: 1 where half of them have it, 0 where all agree.
     """
     low = np.zeros(doubts[0].logits.shape[1:], np.float32)
     for doubt in doubts:
-        share = (doubt.logits > 0).mean(0, dtype=np.float32)
-        low = np.maximum(low, 4 * share * (1 - share))
+        near = _cells_near(doubt)
+        share = (doubt.logits[(slice(None), *near)] > 0).mean(0, dtype=np.float32)
+        low[near] = np.maximum(low[near], 4 * share * (1 - share))
     frame = doubts[0].frame
     height, width = frame.shape
     whole = ndimage.zoom(low, LOW, order=1, grid_mode=True, mode="nearest")[:height, :width]
@@ -152,14 +160,29 @@ def _boxes(
     mask: NDArray[np.bool_], count: int, rng: np.random.Generator
 ) -> list[tuple[float, float, float, float]]:
     """The bounding box with its sides moved, cut at the edges of the image."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    box = np.array([rows[0] - 0.5, columns[0] - 0.5, rows[-1] + 0.5, columns[-1] + 0.5])
+    box = np.array(_box(mask))
     height, width = box[2] - box[0], box[3] - box[1]
     moved = box + rng.uniform(-_JITTER, _JITTER, (count, 4)) * (height, width, height, width)
     limits = np.array(mask.shape) - 0.5
     moved[:, :2] = moved[:, :2].clip(-0.5, limits - 1)
     moved[:, 2:] = np.minimum(np.maximum(moved[:, 2:], moved[:, :2] + 1), limits)
     return [(float(a), float(b), float(c), float(d)) for a, b, c, d in moved]
+
+
+def _box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return float(rows[0]) - 0.5, float(columns[0]) - 0.5, float(rows[-1]) + 0.5, float(columns[-1]) + 0.5
+
+
+def _cells_near(doubt: Doubt) -> tuple[slice, slice]:
+    """The decoder's cells that are not further from an object than it is large."""
+    y0, x0, y1, x1 = doubt.box
+    aside = (_NEAR * (y1 - y0), _NEAR * (x1 - x0))
+    rows, columns = (
+        slice(max(0, int((low - far) * scale / LOW)), int((high + far) * scale / LOW) + 2)
+        for low, high, far, scale in zip((y0, x0), (y1, x1), aside, doubt.frame.scale, strict=True)
+    )
+    return rows, columns
 
 
 def _iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:

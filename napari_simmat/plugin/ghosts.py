@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels
-from napari.utils.colormaps import DirectLabelColormap
+from napari.utils.colormaps import Colormap, DirectLabelColormap
 from numpy.typing import NDArray
 
 from napari_simmat.inference.painting import ClassMap
@@ -19,6 +19,8 @@ from napari_simmat.plugin.stage import OWNED, Stage
 
 GHOST, CHOSEN = "#ffd166", "#ff6bd6"
 _OUTLINE = 2
+_GLOW = Colormap([[1.0, 0.8, 0.2, 0.0], [1.0, 0.5, 0.1, 0.3], [1.0, 0.1, 0.2, 0.55]], name="doubt")
+"""Clear where nothing is in doubt, and nowhere so dense that the image could not be seen through it."""
 
 
 class Ghosts:
@@ -98,8 +100,8 @@ class Ghosts:
         self._doubt = Image(
             values,
             name="uncertainty",
-            colormap="inferno",
-            blending="additive",
+            colormap=_GLOW,
+            blending="translucent",
             contrast_limits=(0.0, 1.0),
             metadata={OWNED: True},
             **self._placed(),
