@@ -31,7 +31,12 @@ def rough(
         typer.Option("--out", "-o", metavar="DIR", help="Folder for results; a second run goes on in it."),
     ] = Path("napari-simmat-rough"),
     rows: Annotated[
-        list[str] | None, typer.Option("--row", metavar="ROW", help="Again for more; all rows without it.")
+        list[str] | None,
+        typer.Option(
+            "--row",
+            metavar="ROW",
+            help="Again for more; all rows without it. The untrained model is there in any case.",
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Trainings of each row.")] = 3,
     steps: Annotated[int, typer.Option(min=1, metavar="N", help="Training steps of each.")] = 40,

@@ -105,7 +105,7 @@ def benchmark_rough(
     out : Path
         Folder of the results.
     rows : sequence of str
-        Keys of `ROWS`.
+        Keys of `ROWS`; "untrained", over which gains are taken, is there in any case.
     seeds, steps : int
     base, device : optional
     progress, cancel : optional
@@ -128,7 +128,8 @@ def benchmark_rough(
         raise SimmatError(
             f"The folder {folder} cannot be made ({error.strerror}); choose another one."
         ) from error
-    wanted = [(row, seed) for seed in range(seeds) for row in rows if row != "untrained" or seed == 0]
+    trained = [row for row in rows if row != "untrained"]
+    wanted = [("untrained", 0), *((row, seed) for seed in range(seeds) for row in trained)]
     trials = _Trials(train, test, steps, base, device, cancel)
     found: list[RoughTrial] = []
     with _room_for(len(test)):
