@@ -65,6 +65,20 @@ def test_what_nobody_spoke_of_is_unknown_but_right_around_objects(segmenter):
     assert (complete[ball(2)] == UNKNOWN).all()
 
 
+@pytest.mark.parametrize(("images", "steps"), [(1, 150), (12, 240), (80, 1000)])
+def test_many_images_are_learnt_from_for_longer(segmenter, images, steps):
+    lesson = class_lesson(seen_by(segmenter), objects_of(*BALLS))
+    cancel, totals = threading.Event(), []
+
+    def on_step(step, total, loss):
+        totals.append(total)
+        cancel.set()
+
+    with pytest.raises(Cancelled):
+        learn_classes([lesson] * images, ["a", "b"], ["#ff0000", "#00ff00"], on_step=on_step, cancel=cancel)
+    assert totals == [steps]
+
+
 def test_classes_are_learnt_kept_in_the_adapter_and_painted(image, segmenter, tmp_path):
     lesson = class_lesson(seen_by(segmenter), objects_of(*BALLS), is_complete=True)
     losses = []

@@ -53,7 +53,9 @@ def finetune_classes(
             "--partial", help="What has no class is unknown, not background, but right around objects."
         ),
     ] = False,
-    steps: Annotated[int | None, typer.Option(min=1, metavar="N", help="Training steps.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Training steps; by default more for more images.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same classes.")] = 0,
     limit: Limit = None,
     adapter: AdapterFile = None,

@@ -27,6 +27,9 @@ from napari_simmat.training.watch import OnStep, Watch
 __all__ = ["CLASS_STEPS", "ClassLesson", "class_lesson", "learn_classes"]
 
 CLASS_STEPS = 150
+"""At least; seconds. One image is seen in each step, so many images get `_STEPS_OF_IMAGE` each."""
+_STEPS_OF_IMAGE = 20
+_MOST_STEPS = 1000
 LEARNING_RATE = 4e-3
 UNKNOWN = 255
 
@@ -107,6 +110,7 @@ def learn_classes(
     names, colours : sequence of str
         Of the classes, in the order of their numbers from 1; colours as "#rrggbb".
     steps : int, optional
+        By default more for more images.
     seed : int
         Same seed, same head.
     on_step : callable (step, total, loss), optional
@@ -129,7 +133,8 @@ def learn_classes(
         raise TrainingError(f"Nothing is of the class {missing[0]!r}; label some of it, or leave it out.")
     if 0 not in there:
         raise TrainingError("Everything has a class, so there is no background to tell it from; label less.")
-    steps = CLASS_STEPS if steps is None else steps
+    if steps is None:
+        steps = max(CLASS_STEPS, min(_STEPS_OF_IMAGE * len(lessons), _MOST_STEPS))
     watch = Watch(on_step, cancel, total=steps)
     channels = lessons[0].seen.picture.shape[0]
     with seeded(seed):
