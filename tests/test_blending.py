@@ -47,8 +47,14 @@ def test_a_mask_that_goes_too_far_or_not_far_enough_blends_in(channels):
 
 def test_units_and_signs_of_channels_do_not_matter(channels):
     mask = disk(40, 56, 14)
-    values = blending(channels, FRAME, mask)
-    assert blending(channels * np.float32(-1) + np.float32(5), FRAME, mask) == pytest.approx(values, abs=0.01)
+    others = channels * np.array([-100, 0.01], np.float32)[:, None, None] + np.float32(5)
+    assert blending(others, FRAME, mask) == pytest.approx(blending(channels, FRAME, mask), abs=0.01)
+
+
+@pytest.mark.parametrize("radius", [4, 8, 14])
+def test_many_channels_of_noise_tell_nothing(radius):
+    noise = seen(np.random.default_rng(1).normal(size=(16, *SHAPE)))
+    assert blending(noise, FRAME, disk(40, 50, radius)) > 0.7
 
 
 def test_objects_at_the_border_and_large_ones_have_a_ring_where_there_is_image():
@@ -57,7 +63,15 @@ def test_objects_at_the_border_and_large_ones_have_a_ring_where_there_is_image()
     assert blending(image, FRAME, corner) < 0.05
     half = np.zeros(SHAPE, bool)
     half[:, :60] = True
-    assert blending(image, FRAME, half) > 0.1
+    assert blending(image, FRAME, half) > 0.8
+
+
+def test_neighbours_that_are_known_are_no_surroundings():
+    crowd = [disk(40, x, 12) for x in (26, 50, 74)] + [disk(y, 50, 12) for y in (15, 65)]
+    image = seen(np.random.default_rng(0).normal(0, 0.1, (1, *SHAPE)) + np.any(crowd, 0))
+    assert blending(image, FRAME, crowd[1]) > 0.3
+    assert blending(image, FRAME, crowd[1], np.any(crowd, 0)) < 0.05
+    assert blending(image, FRAME, crowd[1], np.ones(SHAPE, bool)) is None
 
 
 def test_what_nothing_surrounds_or_the_frame_cannot_show_is_not_told(channels):

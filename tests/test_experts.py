@@ -142,6 +142,9 @@ def test_an_image_with_two_of_the_groups_is_answered_as_if_the_third_were_left_o
     assert segmenter.note == "'few' has no NIR, so the model looks at RGB, thermal alone."
     expected = Segmenter(image, adapter=without(experts, ["NIR"]), model=base)
     np.testing.assert_array_equal(mask(segmenter), mask(expected))
+    np.testing.assert_array_equal(segmenter.channels(), expected.channels())
+    whole = Segmenter(image, adapter=experts, model=base).channels()
+    np.testing.assert_array_equal(expected.channels(), np.delete(whole, 3, axis=0))
     assert missing_in_words(experts, image) == ""
 
 

@@ -13,6 +13,7 @@ from journals import accept, home, opened, scene, session  # noqa: F401
 from napari_simmat.annotator import Annotator
 from napari_simmat.errors import Cancelled, ImageError, PromptError, TrainingError
 from napari_simmat.inference import Frame, Segmenter
+from napari_simmat.inference.blending import blending
 from napari_simmat.inference.doubt import Doubt, Doubter, doubt_map
 from napari_simmat.inference.everything import everything, tidied
 from napari_simmat.inference.prompts import Prompt
@@ -189,6 +190,26 @@ def test_a_wrong_mask_is_doubted_more_than_a_right_one(segmenter):
     assert layer[~ball(2)].mean() < layer[ball(2) ^ inner(2)].mean()
 
 
+def test_doubt_is_that_of_two_witnesses_or_of_one_for_both(segmenter):
+    frame, logits = Frame((80, 120), 240), np.zeros((1, 40, 60), np.float32)
+    assert Doubt(0.2, 0.5, logits, frame, (0, 0, 1, 1)).value == pytest.approx(0.6)
+    assert Doubt(0.2, None, logits, frame, (0, 0, 1, 1)).value == pytest.approx(0.36)
+    known = ball(2) | ball(3)
+    found = Doubter(segmenter, known).about(ball(2), clicks=1, boxes=0)
+    assert found.blending == blending(segmenter.channels(), segmenter.frame, ball(2), known)
+    assert segmenter.channels().shape == (segmenter.adapter.profile.n_channels, *segmenter.frame.shape)
+
+
+def test_doubt_is_shown_where_the_object_is_in_a_much_enlarged_image():
+    frame = Frame((8, 8), 128)  # four cells for each pixel
+    logits = np.full((4, 32, 32), 1.0, np.float32)
+    logits[:2] = -1.0
+    layer = doubt_map([Doubt(0.5, None, logits, frame, box=(2.5, 3.5, 4.5, 5.5))], (8, 8))
+    assert np.argwhere(layer > 0.9).min(0).tolist() == [1, 2]
+    assert np.argwhere(layer > 0.9).max(0).tolist() == [6, 7]
+    assert layer[7].max() < 0.2
+
+
 def test_a_mask_that_runs_away_is_doubted_near_its_object_alone():
     frame = Frame((80, 120), 240)
     logits = np.full((4, 40, 60), 1.0, np.float32)  # all of the image
@@ -197,8 +218,8 @@ def test_a_mask_that_runs_away_is_doubted_near_its_object_alone():
 
     layer = doubt_map([doubt], (80, 120))
 
-    assert layer[10:39, 10:69].min() == 1.0  # 10 rows and 20 columns aside, as large as the object is
-    layer[7:43, 7:73] = 0
+    assert layer[11:38, 11:68].min() == 1.0  # 10 rows and 20 columns aside, as large as the object is
+    layer[8:41, 8:71] = 0
     assert not layer.any()
 
 

@@ -69,19 +69,19 @@ class Ranking(Proposing):
             version = self.versions.fitting(book.image)
             adapter = None if version is None else version.adapter  # None: the untrained one of that image
             objects = [(note.window, note.crop) for note in book.in_order().values()]
-            lists.append((book.image, adapter, objects))
-        total = sum(len(objects) for *_, objects in lists)
+            lists.append((book.image, adapter, objects, book.known != 0))
+        total = sum(len(objects) for _, _, objects, _ in lists)
         if not total:
             raise PromptError("There is no object to look at yet; accept one first.")
 
         def work(job: Job, progress: Progress) -> tuple[ImageDoubt, ...]:
             found, done = [], 0
-            for image, adapter, objects in lists:
+            for image, adapter, objects, known in lists:
                 stop_if(job)
                 other = segmenter
                 if image.identity != segmenter.image.identity:
                     other = Segmenter(image, adapter=adapter, device=device, keep=True)
-                doubter, doubts = Doubter(other), []
+                doubter, doubts = Doubter(other, known), []
                 for window, crop in objects:
                     stop_if(job)
                     doubts.append(doubter.about_crop(window, crop).value)

@@ -58,11 +58,12 @@ class Reviewing(Advising):
         self.sync_labels(book)
         labels = list(book.in_order())
         objects = [(note.window, note.crop) for note in book.in_order().values()]
+        known = book.known != 0
         if not objects:
             raise PromptError("There is no object to look at yet; accept one first.")
 
         def work(job: Job, progress: Progress) -> Review:
-            doubter, found = Doubter(segmenter), list[Doubt]()
+            doubter, found = Doubter(segmenter, known), list[Doubt]()
             for done, (window, crop) in enumerate(objects, 1):
                 stop_if(job)
                 found.append(doubter.about_crop(window, crop))

@@ -1,4 +1,4 @@
-"""Which labelled objects are worth a second look: those whose masks depend most on how they are asked for."""
+"""Which labelled objects are worth a second look: those whose masks are the most doubtful."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def review(
     base: BaseModel | None = None,
     device: str | None = None,
 ) -> Reviewed:
-    """Rank labelled objects, and their images, by how uncertain the model is about them.
+    """Rank labelled objects, and their images, by how doubtful their masks are (`napari_simmat.inference.doubt`).
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def review(
     for done, (image, instances, *_) in enumerate(dataset, 1):
         check_labels(image, instances)
         segmenter = segmenter_for(image, adapter=adapter, profile=profile, base=base, device=device)
-        doubter = Doubter(segmenter)
+        doubter = Doubter(segmenter, instances > 0)
         for label, mask in objects(instances):
             if cancel is not None and cancel.is_set():
                 raise Cancelled("The review was cancelled.")

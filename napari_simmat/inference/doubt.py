@@ -8,6 +8,7 @@ never seen a sensor can be wrong in the same way each time; whether the object b
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass
 
@@ -41,7 +42,7 @@ class Doubt:
     unsteadiness : float
         One minus the mean IoU of the mask with those that other prompts for the same object give: 0 to 1.
     blending : float or None
-        How far the object blends in with what surrounds it: 0 to 1; None where nothing surrounds it.
+        How far the object blends in with what surrounds it: 0 to 1; None where that cannot be told.
     logits : ndarray, (K, h, w)
         Those masks in the frame of the decoder.
     frame : Frame
@@ -57,8 +58,12 @@ class Doubt:
 
     @property
     def value(self) -> float:
-        """That either witness is right to doubt, as if each were a probability: 1 - (1 - unsteadiness) (1 - blending)."""
-        return 1 - (1 - self.unsteadiness) * (1 - (self.blending or 0.0))
+        """That either witness is right to doubt, as if each were a probability: 1 - (1 - unsteadiness) (1 - blending).
+
+        Where the second says nothing the first counts for it, too, so that such objects are not the surest of all.
+        """
+        second = self.unsteadiness if self.blending is None else self.blending
+        return 1 - (1 - self.unsteadiness) * (1 - second)
 
 
 class Doubter:
@@ -67,10 +72,12 @@ class Doubter:
     Parameters
     ----------
     segmenter : Segmenter
+    known : ndarray of bool, (Y, X), optional
+        Where objects are; what is next to one is not taken for its surroundings.
     """
 
-    def __init__(self, segmenter: Segmenter) -> None:
-        self._segmenter = segmenter
+    def __init__(self, segmenter: Segmenter, known: NDArray[np.bool_] | None = None) -> None:
+        self._segmenter, self._known = segmenter, known
         self._channels = segmenter.channels()
 
     def about(
@@ -102,7 +109,7 @@ class Doubter:
                 ious.append(_iou(candidates.mask(), mask))
         return Doubt(
             1.0 - float(np.mean(ious)),
-            blending(self._channels, segmenter.frame, mask),
+            blending(self._channels, segmenter.frame, mask, self._known),
             np.stack(logits),
             segmenter.frame,
             _box(mask),
@@ -179,7 +186,10 @@ def _cells_near(doubt: Doubt) -> tuple[slice, slice]:
     y0, x0, y1, x1 = doubt.box
     aside = (_NEAR * (y1 - y0), _NEAR * (x1 - x0))
     rows, columns = (
-        slice(max(0, int((low - far) * scale / LOW)), int((high + far) * scale / LOW) + 2)
+        slice(
+            max(0, math.floor((low - far + 0.5) * scale / LOW)),
+            max(1, math.ceil((high + far + 0.5) * scale / LOW)),
+        )
         for low, high, far, scale in zip((y0, x0), (y1, x1), aside, doubt.frame.scale, strict=True)
     )
     return rows, columns

@@ -342,8 +342,7 @@ class Segmenter:
 
     def channels(self) -> NDArray[np.float32]:
         """What the model sees of the image before any layer, (C, h, w) in the frame; made anew each time."""
-        with torch.inference_mode():
-            return np.asarray(self._sight.channels()[0].float().cpu())
+        return self._sight.channels()
 
     def decode_many(self, prompts: Sequence[Prompt]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """SAM's four answers to each of B prompts, in one step and on the whole frame, for whoever asks hundreds.

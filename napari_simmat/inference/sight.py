@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_simmat.images import MultiChannelImage
@@ -24,7 +26,7 @@ from napari_simmat.inference.ready import ready
 from napari_simmat.models import AdaptedSam, Adapter, BaseModel
 from napari_simmat.models.decoder import PromptDecoder
 from napari_simmat.models.encoders import STRIDE
-from napari_simmat.models.experts import channels_of, gate_of, member, members_at_hand
+from napari_simmat.models.experts import TOGETHER, channels_of, gate_of, member, members_at_hand
 
 __all__ = ["Look", "Sight", "look_at", "lookers"]
 
@@ -81,8 +83,8 @@ class Sight(ABC):
         """Of a part of the frame, enlarged, (1, 256, h, w)."""
 
     @abstractmethod
-    def channels(self) -> Tensor:
-        """What is seen of the image before any layer, (1, C, h, w); made anew each time."""
+    def channels(self) -> NDArray[np.float32]:
+        """What is seen of the image before any layer, (C, h, w), each channel once; made anew each time."""
 
     @abstractmethod
     def picture(self) -> Tensor:
@@ -123,10 +125,10 @@ class OneSight(Sight):
 
     def picture(self) -> Tensor:
         """A transfer layer inside of the encoder leaves the channels as they are."""
-        made: Tensor = self._ready[0].mat(self.channels())
+        made: Tensor = self._ready[0].mat(self._input())
         return made
 
-    def channels(self) -> Tensor:
+    def channels(self) -> NDArray[np.float32]:
         """By the profile; those that are left out have their mean everywhere."""
         look = self._look
         image, profile = look.image, self._adapter.profile
@@ -135,7 +137,10 @@ class OneSight(Sight):
         x = profile.model_input(image, look.frame.shape)
         for k in look.blank:
             x[k] = x[k].mean()
-        return torch.from_numpy(x)[None].to(look.device)
+        return x
+
+    def _input(self) -> Tensor:
+        return torch.from_numpy(self.channels())[None].to(self._look.device)
 
     def _embed(self) -> Tensor:
         """The embedding, from disk if it is there; laid out in the same way in any case, for sums are rounded by that."""
@@ -152,7 +157,7 @@ class OneSight(Sight):
             return self._ready[0].late(EARLY.get(self._keys.early, self._encode_early)).float()
 
     def _encode_early(self) -> Tensor:
-        return self._ready[0].early_of_frame(self.channels(), self._look.frame.side)
+        return self._ready[0].early_of_frame(self._input(), self._look.frame.side)
 
 
 class SeveralSights(Sight):
@@ -188,9 +193,11 @@ class SeveralSights(Sight):
         fused: Tensor = self._gate({name: sight.close_up(view) for name, sight in self._sights.items()})
         return fused
 
-    def channels(self) -> Tensor:
-        """Those of all, one after the other; some see the same."""
-        return torch.cat([sight.channels() for sight in self._sights.values()], 1)
+    def channels(self) -> NDArray[np.float32]:
+        """Those of the one who sees all together, or of each group."""
+        sights = self._sights
+        chosen = [sights[TOGETHER]] if TOGETHER in sights else list(sights.values())
+        return np.concatenate([sight.channels() for sight in chosen])
 
     def picture(self) -> Tensor:
         """That of the one who sees most, the last."""

@@ -27,7 +27,7 @@ from napari_simmat.training.watch import OnStep, Watch
 __all__ = ["CLASS_STEPS", "ClassLesson", "class_lesson", "learn_classes"]
 
 CLASS_STEPS = 150
-"""At least; seconds. One image is seen in each step, so many images get `_STEPS_OF_IMAGE` each."""
+"""Of few images, which takes seconds. Each step sees one image, so more take `_STEPS_OF_IMAGE` each, up to a bound."""
 _STEPS_OF_IMAGE = 20
 _MOST_STEPS = 1000
 LEARNING_RATE = 4e-3

@@ -57,20 +57,21 @@ class Set:
     ----------
     name : str
     train, test : sequence of DatasetItem
-    choice : str, optional
+    wanted_profile : str, optional
         The profile by its file or modality, which says the groups; by default that of the images.
     """
 
     name: str
     train: Sequence[DatasetItem]
     test: Sequence[DatasetItem]
-    choice: str | None = None
+    wanted_profile: str | None = None
 
     @cached_property
     def profile(self) -> ModalityProfile:
         """How its images become model input."""
         image = self.train[0].load()[0]
-        return profile_for(image) if self.choice is None else chosen_profile(self.choice, image)
+        wanted = self.wanted_profile
+        return profile_for(image) if wanted is None else chosen_profile(wanted, image)
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -263,4 +264,4 @@ def _files(one: Set) -> str:
         for path in (item.image_path, item.instances_path)
         if path.is_file()
     ]
-    return hashlib.sha256(repr((one.profile, told)).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((one.profile.model_dump_json(), told)).encode()).hexdigest()[:16]
