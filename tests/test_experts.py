@@ -109,10 +109,10 @@ def test_a_single_untrained_group_is_the_base_model(base):
     assert one.weights == {"RGB": 1.0}
 
 
-def test_untrained_experts_listen_to_all_together_as_much_as_to_the_rest():
+def test_untrained_experts_listen_to_all_together_more_than_to_the_rest():
     gate = Gate(["RGB", "NIR", "thermal", TOGETHER])
     each = {name: torch.full((1, 256, 2, 2), float(k == 3)) for k, name in enumerate(gate.members)}
-    torch.testing.assert_close(gate(each), torch.full((1, 256, 2, 2), 0.5))
+    torch.testing.assert_close(gate(each), torch.full((1, 256, 2, 2), 0.5 * 0.75 + 0.5 * 0.5))
     few = {name: each[name] for name in ("RGB", "thermal")}
     torch.testing.assert_close(gate.weights(few), torch.tensor([0.5, 0.5]))
 
