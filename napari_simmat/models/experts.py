@@ -6,9 +6,9 @@ like any other, so a group that is missing is not looked at: nothing of it is re
 
     E = 1/2 mean E_m + 1/2 sum_m w_m E_m,    w = softmax over the members at hand of W_m . GAP(E_m) + b_m
 
-where all together counts three times as much in the mean as all M groups do, for it knows what each of them knows. W starts
-at zero, b at zero for groups and at ln M for all together, so that it counts as much as the rest in w. One member alone
-gives E = E_m, so a single untrained group is the base model.
+where all together counts three times as much in the mean as all M groups do, for it knows what each of them knows. W
+starts at zero, b at zero for groups and at ln M for all together, so that it counts as much as the rest in w. One member
+alone gives E = E_m, so a single untrained group is the base model.
 
 In an adapter's tensors those of a member begin with ``expert.<name>.``; the mask decoder is shared.
 """
