@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,10 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_simmat.annotator import Job, Progress
 from napari_simmat.errors import AmbiguousAxesError
 from napari_simmat.images import MultiChannelImage
-from napari_simmat.images.axes import layout_of
 from napari_simmat.images.physics.sample_formats import AS_STORED
 from napari_simmat.inference.regions import is_large
 from napari_simmat.plugin.executor import Executor
+from napari_simmat.plugin.image_layers import covers, finest, is_image, is_ours
 from napari_simmat.plugin.joining import Joining
 from napari_simmat.plugin.painting import painting_of, watch
 from napari_simmat.plugin.pictures import (
@@ -25,11 +25,11 @@ from napari_simmat.plugin.pictures import (
     QUESTION,
     TAKEN,
     Picture,
-    layer_data,
     pictures_of,
     render,
     taken_of,
 )
+from napari_simmat.plugin.reading import Reading, read_image, read_slice
 from napari_simmat.plugin.taken import Taken, range_text
 from napari_simmat.plugin.thumbnails import Backdrop, backdrop
 
@@ -37,21 +37,6 @@ SETTLE_MS = 200
 """How long a slider must rest before its slice is opened."""
 
 _LIST_EVENTS = ("inserted", "removed", "renamed")
-
-
-@dataclass(frozen=True, eq=False)
-class _Reading:
-    """What came of reading a layer."""
-
-    image: MultiChannelImage
-    taken: Taken | None
-    backdrop: Backdrop | None
-    stack_axes: tuple[int, ...] = ()
-    index: tuple[int, ...] = ()
-    drawn: tuple[Any, dict[str, Any], str] | None = None
-    """How it has to be shown, where the layer does not show it yet."""
-    is_upright: bool = True
-    """Whether rows and columns are what napari shows of the layer."""
 
 
 class ImageChoice(QObject):
@@ -122,14 +107,14 @@ class ImageChoice(QObject):
     @property
     def layers(self) -> list[Any]:
         """The image layers that can be chosen, the topmost last."""
-        return [layer for layer in self._viewer.layers if _is_image(layer)]
+        return [layer for layer in self._viewer.layers if is_image(layer)]
 
     @property
     def pictures(self) -> list[Picture]:
         """The ways to show the image."""
         if self.image is None:
             return []
-        if _is_ours(self.layer):
+        if is_ours(self.layer):
             others = [MODEL_PICTURE] if painting_of(self.layer) is None else []
             return pictures_of(self.image) + others
         if self.layer.rgb or self.layer.ndim < 3:
@@ -174,7 +159,7 @@ class ImageChoice(QObject):
     def uncover(self, layer: Any) -> None:
         """Hide the images that lie over most of this one and let nothing through."""
         for above in self.layers[self.layers.index(layer) + 1 :]:
-            if _covers(above, layer):
+            if covers(above, layer):
                 above.visible = False
         layer.visible = True
         self._viewer.layers.selection.active = layer  # of which napari tells the values under the mouse
@@ -226,13 +211,13 @@ class ImageChoice(QObject):
             self.model_picture_wanted.emit()
             return
         painting = painting_of(layer)
-        if _is_ours(layer) and painting is not None:
+        if is_ours(layer) and painting is not None:
             if painting.spec != picture.spec:
                 painting.show(picture.spec)
                 layer.refresh(extent=False)
             if not is_large(image):
                 self._draw(layer, lambda: (None, backdrop(image, picture.spec)))
-        elif _is_ours(layer):
+        elif is_ours(layer):
             self._draw(layer, lambda: (render(image, picture.spec), backdrop(image, picture.spec)))
         elif layer.ndim >= 3 and not layer.rgb and not isinstance(picture.spec, str):
             axis = next(
@@ -266,7 +251,7 @@ class ImageChoice(QObject):
 
     def _taken_of(self, layer: Any) -> Taken | None:
         taken, known = taken_of(layer), self._answers.get(layer)
-        if taken is None or known is None or _is_ours(layer):
+        if taken is None or known is None or is_ours(layer):
             return taken
         return replace(known, opened=taken.opened)  # the layer may have other pixels by now
 
@@ -282,27 +267,15 @@ class ImageChoice(QObject):
         if layer != self.layer and layer != self._asking:
             self._set_question(None)
         taken, question = self._taken_of(layer), layer.metadata.get(QUESTION)
-        known, ours = layer.metadata.get(IMAGE), _is_ours(layer)
+        known, ours = layer.metadata.get(IMAGE), is_ours(layer)
         position, shape = self._position(layer), layer.data.shape[: layer.ndim]
 
-        def work(progress: Progress) -> _Reading:
+        def work(progress: Progress) -> Reading:
             if taken is None:
-                found = known if image is None else image()
-                return _Reading(found, None, _behind(found))
+                return read_image(known if image is None else image())
             if question is not None and change is None:
                 raise question
-            wanted = taken if change is None else change()
-            axes, upright = _stack_axes(wanted, shape, ours=ours)
-            has_new_stack = change is not None and ours and wanted.stack != taken.stack
-            if has_new_stack or not upright:
-                index: tuple[int, ...] = (0,) * len(wanted.stack)
-            else:
-                index = tuple(position[axis] for axis in axes)
-            found = wanted.image(index)
-            drawn = None
-            if (change is not None and ours) or not upright:
-                drawn = layer_data(found if not any(index) else wanted.image(), wanted)
-            return _Reading(found, wanted, _behind(found), axes, index, drawn, upright)
+            return read_slice(taken, change, position=position, shape=shape, ours=ours)
 
         job = Job(
             "read",
@@ -320,7 +293,7 @@ class ImageChoice(QObject):
             self._reading[1].cancel.set()
             self._reading = None
 
-    def _read(self, layer: Any, reading: _Reading) -> None:
+    def _read(self, layer: Any, reading: Reading) -> None:
         self._reading = None
         if layer not in self._viewer.layers:
             self._on_layers()
@@ -331,7 +304,7 @@ class ImageChoice(QObject):
         self._to_uncover = None
         if reading.drawn is not None:
             layer = self._redraw(layer, reading)
-        if _is_ours(layer):
+        if is_ours(layer):
             layer.metadata = {**layer.metadata, IMAGE: reading.image}
         elif reading.taken is not None:
             self._answers[layer] = reading.taken
@@ -341,13 +314,13 @@ class ImageChoice(QObject):
         self._look_for_ranges()
         self._on_step()  # the slider may have gone on meanwhile
 
-    def _redraw(self, layer: Any, reading: _Reading) -> Any:
+    def _redraw(self, layer: Any, reading: Reading) -> Any:
         """Show an image that is taken otherwise: in the same layer if napari can, else in one in its place."""
         assert reading.drawn is not None
         data, options, _ = reading.drawn
         viewer = self._viewer
-        same_kind = layer.multiscale == options["multiscale"] and layer.ndim == np.ndim(_finest(data)) - 1
-        if _is_ours(layer) and layer.rgb and same_kind:
+        same_kind = layer.multiscale == options["multiscale"] and layer.ndim == np.ndim(finest(data)) - 1
+        if is_ours(layer) and layer.rgb and same_kind:
             self._pictures.pop(layer, None)
             layer.metadata = options["metadata"]
             layer.data = data
@@ -389,7 +362,7 @@ class ImageChoice(QObject):
         self.picture = before if stays else next(iter(pictures), None)
         self.opened.emit(layer if image is not None else None, image)
         self.picture_changed.emit()
-        if is_other_image and image is not None and _is_ours(layer) and self.picture is not None:
+        if is_other_image and image is not None and is_ours(layer) and self.picture is not None:
             self.show_picture(self.picture)  # the same pixels mean something else now
 
     def _set_question(self, question: AmbiguousAxesError | None) -> None:
@@ -485,41 +458,3 @@ class ImageChoice(QObject):
         """Work on the image that others were found to be parts of."""
         if self.layer is None or self.layer in joined:
             self.choose(made)
-
-
-def _stack_axes(taken: Taken, shape: tuple[int, ...], *, ours: bool) -> tuple[tuple[int, ...], bool]:
-    """Which axes of a layer its slices lie along, and whether its last two are rows and columns."""
-    if ours:
-        return tuple(range(len(taken.stack))), True
-    raw = taken.opened.raw
-    layout = layout_of(raw, taken.opened.label, taken.channel_axis)
-    return tuple(axis for _, axis in layout.stack), (layout.rows, layout.columns) == (
-        len(shape) - 2,
-        len(shape) - 1,
-    )
-
-
-def _behind(image: MultiChannelImage) -> Backdrop | None:
-    """What thumbnails are drawn on; of a large image that is the region in use."""
-    return None if is_large(image) else backdrop(image)
-
-
-def _finest(data: Any) -> Any:
-    return data[0] if isinstance(data, list) else data
-
-
-def _is_image(layer: Any) -> bool:
-    return isinstance(getattr(layer, "__wrapped__", layer), Image)
-
-
-def _covers(above: Any, layer: Any) -> bool:
-    """Whether half or more of a layer lies under one above it that lets nothing through."""
-    if above.opacity < 1 or above.blending in ("additive", "minimum", "multiplicative"):
-        return False
-    (low, high), (own_low, own_high) = (each.extent.world[:, -2:] for each in (above, layer))
-    shared = np.clip(np.minimum(high, own_high) - np.maximum(low, own_low), 0, None)
-    return bool(2 * shared.prod() >= (own_high - own_low).prod())
-
-
-def _is_ours(layer: Any) -> bool:
-    return IMAGE in layer.metadata
