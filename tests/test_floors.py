@@ -67,9 +67,10 @@ def test_a_room_imports_only_from_rooms_below(path):
     [
         (["images"], SCREEN | {"torch"}),
         (["models", "inference", "training", "evaluation", "exporters", "journal", "annotator"], SCREEN),
+        (["annotator"], SCREEN | {"scipy.stats"}),  # a third of a second at every start
     ],
 )
-def test_rooms_open_without_qt_and_napari(rooms, without):
+def test_rooms_open_without_qt_and_napari_and_what_is_slow_to_import(rooms, without):
     opened = ", ".join(f"napari_simmat.{room}" for room in rooms)
     code = f"import sys, {opened}; print([m for m in sys.modules if m in {sorted(without)!r}])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
