@@ -6,11 +6,13 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from balls import BALLS, ball, pixels
 from safetensors.torch import load_file, save_file
 
 from napari_simmat import Adapter, Segmenter
+from napari_simmat.cli import main
 from napari_simmat.errors import AdapterError, TrainingError
 from napari_simmat.images import Channel, ModalityProfile, MultiChannelImage, profile_for
 from napari_simmat.inference import Prompt
@@ -146,6 +148,20 @@ def test_an_image_with_two_of_the_groups_is_answered_as_if_the_third_were_left_o
     whole = Segmenter(image, adapter=experts, model=base).channels()
     np.testing.assert_array_equal(expected.channels(), np.delete(whole, 3, axis=0))
     assert missing_in_words(experts, image) == ""
+
+
+def test_the_command_line_says_what_an_image_lacks(tmp_path, capsys, experts):
+    experts.save(tmp_path / "experts.safetensors")
+    image, out = tmp_path / "few.ome.tif", tmp_path / "out.tif"
+    names = [channel.name for channel in CHANNELS[:4]]
+    metadata = {"axes": "CYX", "Channel": {"Name": names}}
+    tifffile.imwrite(image, pixels(5)[:4], ome=True, photometric="minisblack", metadata=metadata)
+    given = ["--adapter", str(tmp_path / "experts.safetensors"), "-o", str(out), "--overwrite"]
+    for asked in (["--click", "30,34"], ["--everything", "--grid", "2"]):
+        with pytest.raises(SystemExit) as end:
+            main(["segment", str(image), *asked, *given])
+        assert not end.value.code
+        assert "'few' has no thermal, so the model looks at RGB, NIR alone." in capsys.readouterr().err
 
 
 def test_an_image_without_any_group_is_refused(experts):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_simmat._cli.dataset_commands import open_as_told as open_dataset_as_told
+from napari_simmat._cli.missing import note_of
 from napari_simmat._cli.models import load_adapter, load_model, refuse_profile_of_adapter
 from napari_simmat._cli.options import (
     AdapterFile,
@@ -173,6 +174,7 @@ def paint(
             segmenter = Segmenter(
                 image, adapter=load_adapter(adapter), model=load_model(model, checkpoint), keep=True
             )
+            note_of(segmenter)
             painted = paint_over(segmenter)
         write_class_map(
             painted.numbers, painted.names, dict(zip(painted.names, painted.colours, strict=True)), out

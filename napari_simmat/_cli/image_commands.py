@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_simmat._cli.missing import note_of
 from napari_simmat._cli.models import (
     load_adapter,
     load_model,
@@ -192,6 +193,7 @@ def segment(
                     model=load_model(model, checkpoint),
                     keep=True,
                 )
+                note_of(whole)
                 labels, found = segment_everything(whole, grid, cancel)
                 export(labels, image, "tiff", out)
                 give({"out": str(out), "objects": len(found), "device": whole.device_name})
@@ -214,6 +216,7 @@ def segment(
                 model=load_model(model, checkpoint),
                 keep=True,
             )
+            note_of(segmenter)
             answer = segmenter.answer(asked.shifted(-top, -left))
             mask = np.zeros(image.shape, bool)
             mask[top:bottom, left:right] = answer.mask()

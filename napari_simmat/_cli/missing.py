@@ -10,6 +10,7 @@ from napari_simmat._cli.terminal import note
 
 if TYPE_CHECKING:
     from napari_simmat.images import DatasetItem
+    from napari_simmat.inference import Segmenter
     from napari_simmat.models import Adapter
 
 Missing = Annotated[
@@ -37,6 +38,12 @@ def adapter_without(adapter: Adapter | None, missing: str | None) -> Adapter | N
     from napari_simmat.models.experts import without
 
     return without(adapter, [name for name in missing.split(",") if name.strip()])
+
+
+def note_of(segmenter: Segmenter) -> None:
+    """Say what people are to be told of how an image is looked at: that groups lack, or that memory was too small."""
+    if segmenter.note:
+        note(f"Note: {segmenter.note}")
 
 
 def note_what_lacks(adapter: Adapter | None, item: DatasetItem) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_simmat._cli.image_commands import open_as_told
+from napari_simmat._cli.missing import note_of
 from napari_simmat._cli.models import load_adapter, load_model
 from napari_simmat._cli.options import (
     AdapterFile,
@@ -197,11 +198,11 @@ def name(
             masks = {int(n): found == n for n in np.unique(found) if n > 0}
             if not masks:
                 raise SimmatError(f"There is no object in {labels.name}, so there is nothing to name.")
-            naming = Naming(
-                Segmenter(
-                    picture, adapter=load_adapter(adapter), model=load_model(model, checkpoint), keep=True
-                )
+            segmenter = Segmenter(
+                picture, adapter=load_adapter(adapter), model=load_model(model, checkpoint), keep=True
             )
+            note_of(segmenter)
+            naming = Naming(segmenter)
             ranked = naming.rank(masks, [] if names is None else [n.strip() for n in names.split(",")])
         give(
             {
@@ -235,6 +236,7 @@ def segment_text(
             "Segmenting by --text needs an --adapter that was taught names; make one with napari-simmat teach."
         )
     segmenter = Segmenter(image, adapter=adapter, model=base, keep=True)
+    note_of(segmenter)
     labels, scores = np.zeros(image.shape, np.int32), list[float]()
     for prompt in prompts_by_text(Naming(segmenter), text.strip()):
         answer = segmenter.answer(prompt)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_simmat._cli.dataset_commands import open_as_told as open_dataset_as_told
+from napari_simmat._cli.missing import note_of
 from napari_simmat._cli.models import load_adapter, load_model, refuse_profile_of_adapter
 from napari_simmat._cli.options import (
     AdapterFile,
@@ -113,6 +114,7 @@ def propose(
                 return Segmenter(at, adapter=learnt, profile=wanted, model=base, keep=True)
 
             segmenter, lessons, taken = look(image), [], None
+            note_of(segmenter)
             for path in like:
                 if path.is_dir():
                     for item in open_dataset_as_told(path, limit, modality, channel_axis, sample_format):
